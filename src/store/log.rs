@@ -1,0 +1,212 @@
+//! Append-only JSONL that survives a kill and resumes.
+use std::{
+    collections::HashSet,
+    fs::{self, File, OpenOptions},
+    io::{ErrorKind, Write},
+    marker::PhantomData,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+
+use crate::record::Row;
+
+/// An append-only JSONL file of rows with distinct ids.
+///
+/// Every row goes to the operating system in one write, so a killed process loses at most the row
+/// that it was writing; [`Log::sync`] makes them safe against a power cut as well.
+#[derive(Debug)]
+pub struct Log<T> {
+    path: PathBuf,
+    ids: HashSet<String>,
+    file: File,
+    row: PhantomData<T>,
+}
+
+impl<T: Row> Log<T> {
+    /// Opens or creates the file, and drops a last line that a kill cut short.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or a whole line is not a row: the message has file and line.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .read(true)
+            .open(path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        if whole < bytes.len() {
+            file.set_len(whole as u64)?;
+            file.flush()?;
+        }
+        let mut ids = HashSet::new();
+        for (number, row) in parse::<T>(path, &bytes[..whole])? {
+            anyhow::ensure!(
+                ids.insert(row.id().to_owned()),
+                "{}:{number}: the row id {:?} occurs twice; delete one of the two lines",
+                path.display(),
+                row.id(),
+            );
+        }
+        Ok(Self { path: path.to_owned(), ids, file, row: PhantomData })
+    }
+
+    pub fn contains(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Writes one row.
+    ///
+    /// # Errors
+    /// When the row cannot be written, such as on a full disk: rows written before stay whole.
+    ///
+    /// # Panics
+    /// When the file already has a row of this id: stages ask [`Log::contains`] first.
+    pub fn append(&mut self, row: &T) -> anyhow::Result<()> {
+        assert!(
+            self.ids.insert(row.id().to_owned()),
+            "row {:?} is already in {}",
+            row.id(),
+            self.path.display()
+        );
+        let mut line = serde_json::to_vec(row)?;
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(|error| explain_write(&self.path, error))
+    }
+
+    /// Makes every row written so far safe against a power cut.
+    pub fn sync(&self) -> anyhow::Result<()> {
+        self.file.sync_data().map_err(|error| explain_write(&self.path, error))
+    }
+}
+
+/// Reads every row of a file that another program may have written.
+///
+/// # Errors
+/// When the file is missing or a line is not a row: the message has file and line.
+pub fn read<T: Row>(path: &Path) -> anyhow::Result<Vec<T>> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(parse(path, &bytes)?.into_iter().map(|(_, row)| row).collect())
+}
+
+/// Replaces a file in one step: a reader sees the old content or the new, never a part.
+pub fn write_atomic(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let directory = path.parent().context("a file path has a parent")?;
+    let write = || {
+        fs::create_dir_all(directory)?;
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        file.write_all(content)?;
+        file.as_file().sync_data()?;
+        set_ordinary_permissions(file.path())?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|error| explain_write(path, error))
+}
+
+/// Temporary files are private by default; what takes a file's place should be as readable as it.
+#[cfg(unix)]
+fn set_ordinary_permissions(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn set_ordinary_permissions(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+fn explain_write(path: &Path, error: std::io::Error) -> anyhow::Error {
+    let advice = match error.kind() {
+        ErrorKind::StorageFull => "; free some space and run again: finished rows are kept",
+        ErrorKind::PermissionDenied => "; choose another directory with --out",
+        _ => "",
+    };
+    anyhow::anyhow!("cannot write {}: {error}{advice}", path.display())
+}
+
+/// Rows with their line numbers. Blank lines are passed over.
+fn parse<T: Row>(path: &Path, bytes: &[u8]) -> anyhow::Result<Vec<(usize, T)>> {
+    let mut rows = Vec::new();
+    for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let row = serde_json::from_slice(line).with_context(|| {
+            format!(
+                "{}:{}: not a valid {} row",
+                path.display(),
+                index + 1,
+                std::any::type_name::<T>().rsplit("::").next().unwrap_or_default()
+            )
+        })?;
+        rows.push((index + 1, row));
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Prompt;
+
+    fn prompt(id: &str) -> Prompt {
+        Prompt { id: id.into(), instruction: "line one\nline two".into(), dataset: "test".into() }
+    }
+
+    #[test]
+    fn a_torn_last_line_is_dropped_and_written_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rows.jsonl");
+        let mut log = Log::open(&path).unwrap();
+        log.append(&prompt("a")).unwrap();
+        log.append(&prompt("b")).unwrap();
+        drop(log);
+        let whole = fs::read(&path).unwrap();
+        let first_line = whole.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+        for cut in 0..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let mut log = Log::<Prompt>::open(&path).unwrap();
+            assert_eq!(log.contains("a"), cut >= first_line);
+            assert!(!log.contains("b"));
+            for id in ["a", "b"] {
+                if !log.contains(id) {
+                    log.append(&prompt(id)).unwrap();
+                }
+            }
+            assert_eq!(fs::read(&path).unwrap(), whole, "cut at byte {cut}");
+        }
+    }
+
+    #[test]
+    fn a_broken_line_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rows.jsonl");
+        fs::write(&path, "{\"id\":\"a\",\"instruction\":\"\",\"dataset\":\"\"}\nnot json\n")
+            .unwrap();
+        for error in [Log::<Prompt>::open(&path).unwrap_err(), read::<Prompt>(&path).unwrap_err()] {
+            let error = format!("{error:#}");
+            assert!(error.contains("rows.jsonl:2: not a valid Prompt row"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_row_twice_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rows.jsonl");
+        let line = "{\"id\":\"a\",\"instruction\":\"\",\"dataset\":\"\"}\n";
+        fs::write(&path, line.repeat(2)).unwrap();
+        let error = Log::<Prompt>::open(&path).unwrap_err().to_string();
+        assert!(error.contains("rows.jsonl:2: the row id \"a\" occurs twice"), "{error}");
+    }
+}
