@@ -19,6 +19,7 @@ pub mod watch;
 
 // Pure calculation; files; what to do.
 pub mod recipe;
+pub mod sample;
 pub mod stats;
 pub mod store;
 

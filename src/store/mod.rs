@@ -1,8 +1,10 @@
 //! Files of a run: append-only rows that survive a kill, and the directory they live in.
 //!
 //! Knows nothing of models or stages.
+mod gzip;
 mod log;
 mod run_dir;
 
+pub use gzip::read_unpacked;
 pub use log::{Log, read, write_atomic};
 pub use run_dir::{Provenance, RunDir, Stage};
