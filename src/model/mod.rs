@@ -1,1 +1,159 @@
-//! To come.
+//! Tokens in, tokens out: Llama-family models on the CPU, trained and decoded by our own code.
+//!
+//! Knows no text format beyond the model's own chat template, no task, no recipe and no files beyond
+//! checkpoints. candle reads GGUF; forward, backward and decoding are written out here, because
+//! candle's fused operations have no backward pass and its autograd needs three times the memory
+//! (`docs/performance.md`).
+mod attention;
+mod chat;
+mod checkpoint;
+mod config;
+mod decode;
+mod gguf;
+mod network;
+mod ops;
+mod sampling;
+mod train;
+
+use std::path::Path;
+
+pub use chat::{Chat, Example, Message, Role};
+pub use config::Config;
+pub use decode::{Generated, Generation};
+pub use network::Weights;
+pub use sampling::Sampling;
+pub use train::{Schedule, Step, Training};
+
+use network::{Packed, Pass};
+
+/// A model with its tokenizer and chat template.
+#[derive(Debug)]
+pub struct Model {
+    pub weights: Weights,
+    pub chat: Chat,
+}
+
+impl Model {
+    /// Loads a GGUF file, or a directory in Hugging Face layout.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or the architecture is not supported.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let (weights, chat) = match path.is_dir() {
+            true => checkpoint::load(path)?,
+            false => gguf::load(path)?,
+        };
+        let words = chat.tokenizer.get_vocab_size(true);
+        anyhow::ensure!(
+            words <= weights.config.vocabulary,
+            "{}: the tokenizer has {words} tokens, but the model only {}",
+            path.display(),
+            weights.config.vocabulary
+        );
+        Ok(Self { weights, chat })
+    }
+
+    /// Writes a checkpoint in Hugging Face layout, whole or not at all.
+    pub fn save(&self, directory: &Path) -> anyhow::Result<()> {
+        checkpoint::save(directory, &self.weights, &self.chat)
+    }
+
+    /// BLAKE3 of the weights, in hexadecimal.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(bytemuck::cast_slice(&self.weights.data));
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// Natural-log probabilities of each continuation, token by token, given its prompt.
+    ///
+    /// `seen` gets each result with its index, in order. Prompt and continuation together must fit
+    /// the model's context.
+    pub fn log_probabilities(
+        &self,
+        items: &[(Vec<u32>, Vec<u32>)],
+        mut seen: impl FnMut(usize, Vec<f64>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut pass = Pass::forward_only();
+        let lengths = items.iter().map(|(prompt, continuation)| prompt.len() + continuation.len());
+        for group in groups(lengths, TOKENS_AT_ONCE) {
+            let (mut packed, mut labels) = (Packed::default(), Vec::new());
+            for (prompt, continuation) in &items[group.clone()] {
+                let start = packed.ids.len() + prompt.len();
+                labels.extend(continuation.iter().enumerate().map(|(i, &id)| (start + i - 1, id)));
+                packed.push(&[prompt.as_slice(), continuation].concat());
+            }
+            pass.forward(&self.weights, &packed, |_, _| {});
+            let mut losses = pass.losses(&self.weights, &labels).into_iter();
+            for index in group {
+                let continuation = items[index].1.len();
+                seen(index, losses.by_ref().take(continuation).map(|loss| -loss).collect())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Natural-log probabilities of each of `choices` as the next token after each prompt.
+    pub fn next_token_log_probabilities(
+        &self,
+        items: &[(Vec<u32>, Vec<u32>)],
+        mut seen: impl FnMut(usize, Vec<f64>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut pass = Pass::forward_only();
+        let vocabulary = self.weights.config.vocabulary;
+        for group in groups(items.iter().map(|(prompt, _)| prompt.len()), TOKENS_AT_ONCE) {
+            let mut packed = Packed::default();
+            items[group.clone()].iter().for_each(|(prompt, _)| packed.push(prompt));
+            pass.forward(&self.weights, &packed, |_, _| {});
+            let rows: Vec<usize> =
+                packed.sequences.iter().map(|sequence| sequence.end - 1).collect();
+            let logits = pass.logits(&self.weights, &rows);
+            for (index, logits) in group.zip(logits.chunks_exact(vocabulary)) {
+                let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let total: f64 = logits.iter().map(|&l| f64::from(l - largest).exp()).sum();
+                let of = |&id: &u32| f64::from(logits[id as usize] - largest) - total.ln();
+                seen(index, items[index].1.iter().map(of).collect())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The model's best guesses at the token after `ids`, with their logits, best first.
+    pub fn best_next(&self, ids: &[u32], count: usize) -> Vec<(u32, f32)> {
+        let mut pass = Pass::forward_only();
+        let mut packed = Packed::default();
+        packed.push(ids);
+        pass.forward(&self.weights, &packed, |_, _| {});
+        let logits = pass.logits(&self.weights, &[ids.len() - 1]);
+        let mut ranked: Vec<(u32, f32)> = (0..).zip(logits).collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+        ranked.truncate(count);
+        ranked
+    }
+}
+
+/// Tokens that go through the model together: enough that weights are read once for many tokens,
+/// few enough that activations stay small.
+const TOKENS_AT_ONCE: usize = 768;
+
+/// Cuts items into consecutive groups of at most `limit` tokens, or one item where it is longer.
+fn groups(lengths: impl Iterator<Item = usize>, limit: usize) -> Vec<std::ops::Range<usize>> {
+    let mut groups: Vec<std::ops::Range<usize>> = Vec::new();
+    let mut tokens = 0;
+    for (index, length) in lengths.enumerate() {
+        match groups.last_mut() {
+            Some(group) if tokens + length <= limit => {
+                group.end = index + 1;
+                tokens += length;
+            }
+            _ => {
+                groups.push(index..index + 1);
+                tokens = length;
+            }
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! Causal attention over packed sequences, each confined to itself, with its backward pass.
+//!
+//! Queries, keys and values come as token rows, (tokens, heads * head_size). Work is split by
+//! sequence and head; each piece writes a buffer of its own, (head, token, head_size), which is then
+//! laid back into token rows, so that no two cores ever write the same memory.
+use std::ops::Range;
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::{
+    config::Config,
+    ops::{Cores, Matrix, Write, multiply, softmax, sum},
+};
+
+/// Query rows handled together: below the diagonal, whole blocks of scores are never computed.
+const BLOCK: usize = 64;
+
+/// Scratch memory of one layer's attention, reused from call to call.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    heads: Vec<f32>,
+    keys: Vec<f32>,
+    values: Vec<f32>,
+}
+
+/// How the three inputs are laid out.
+struct Shape {
+    heads: usize,
+    group: usize,
+    size: usize,
+    query_width: usize,
+    key_width: usize,
+    scale: f32,
+}
+
+impl Shape {
+    fn new(config: &Config) -> Self {
+        Self {
+            heads: config.heads,
+            group: config.heads / config.kv_heads,
+            size: config.head_size,
+            query_width: config.heads * config.head_size,
+            key_width: config.kv_heads * config.head_size,
+            scale: 1.0 / (config.head_size as f32).sqrt(),
+        }
+    }
+
+    /// One query head of one sequence, (tokens, head_size).
+    fn query<'a>(&self, rows: &'a [f32], sequence: &Range<usize>, head: usize) -> Matrix<'a> {
+        let start = sequence.start * self.query_width + head * self.size;
+        Matrix::strided(&rows[start..], sequence.len(), self.size, self.query_width)
+    }
+
+    /// One key (or value) head of one sequence, (tokens, head_size).
+    fn key<'a>(&self, rows: &'a [f32], sequence: &Range<usize>, head: usize) -> Matrix<'a> {
+        let start = sequence.start * self.key_width + head * self.size;
+        Matrix::strided(&rows[start..], sequence.len(), self.size, self.key_width)
+    }
+}
+
+/// The first `rows` rows of a head, or a block of them.
+fn rows_of<'a>(
+    shape: &Shape,
+    rows: &'a [f32],
+    sequence: &Range<usize>,
+    head: usize,
+    block: Range<usize>,
+    is_query: bool,
+) -> Matrix<'a> {
+    let part = sequence.start + block.start..sequence.start + block.end;
+    match is_query {
+        true => shape.query(rows, &part, head),
+        false => shape.key(rows, &part, head),
+    }
+}
+
+/// `attended = softmax(causal(Q Kᵀ / √size)) V`.
+///
+/// `probabilities` is resized to hold, for each sequence and head, a (tokens, tokens) matrix; the
+/// backward pass reads it.
+pub(super) fn attend(
+    config: &Config,
+    sequences: &[Range<usize>],
+    [query, key, value]: [&[f32]; 3],
+    probabilities: &mut Vec<f32>,
+    scratch: &mut Scratch,
+    attended: &mut [f32],
+) {
+    let shape = Shape::new(config);
+    let squares = sequences.iter().map(|sequence| sequence.len().pow(2));
+    probabilities.resize(squares.clone().sum::<usize>() * shape.heads, 0.0);
+    scratch.heads.resize(query.len(), 0.0);
+    let by_head = |length: usize| std::iter::repeat_n(length, shape.heads);
+    let tasks = sequences
+        .iter()
+        .flat_map(|sequence| (0..shape.heads).map(move |head| (sequence, head)))
+        .zip(split(probabilities, squares.flat_map(by_head)))
+        .zip(split(
+            &mut scratch.heads,
+            sequences.iter().flat_map(|sequence| by_head(sequence.len() * shape.size)),
+        ));
+    tasks.collect::<Vec<_>>().into_par_iter().for_each(
+        |(((sequence, head), probabilities), output)| {
+            let tokens = sequence.len();
+            let key_head = head / shape.group;
+            for start in (0..tokens).step_by(BLOCK) {
+                let end = tokens.min(start + BLOCK);
+                let queries = rows_of(&shape, query, sequence, head, start..end, true);
+                let keys = rows_of(&shape, key, sequence, key_head, 0..end, false);
+                let values = rows_of(&shape, value, sequence, key_head, 0..end, false);
+                let block = &mut probabilities[start * tokens..end * tokens];
+                let (write, cores) = (Write::Replace, Cores::One);
+                multiply(block, tokens, write, queries, keys.transposed(), shape.scale, cores);
+                for (row, scores) in block.chunks_mut(tokens).enumerate() {
+                    let (seen, future) = scores[..end].split_at_mut(start + row + 1);
+                    Arch::new().dispatch(
+                        #[inline(always)]
+                        || softmax(seen),
+                    );
+                    future.fill(0.0);
+                }
+                let block = Matrix::strided(block, end - start, end, tokens);
+                let output = &mut output[start * shape.size..end * shape.size];
+                multiply(output, shape.size, write, block, values, 1.0, cores);
+            }
+        },
+    );
+    to_rows(&scratch.heads, sequences, shape.heads, shape.size, attended);
+}
+
+/// Backward of [`attend`]: `gradients` are those of query, key and value, and are replaced.
+pub(super) fn attend_backward(
+    config: &Config,
+    sequences: &[Range<usize>],
+    [query, key, value]: [&[f32]; 3],
+    probabilities: &[f32],
+    dattended: &[f32],
+    scratch: &mut Scratch,
+    [dquery, dkey, dvalue]: [&mut [f32]; 3],
+) {
+    let shape = Shape::new(config);
+    let key_heads = config.kv_heads;
+    scratch.heads.resize(query.len(), 0.0);
+    scratch.keys.resize(key.len(), 0.0);
+    scratch.values.resize(key.len(), 0.0);
+    let per_key_head = |factor: usize| {
+        let lengths = sequences.iter().map(move |sequence| sequence.len() * factor);
+        lengths.flat_map(|length| std::iter::repeat_n(length, key_heads))
+    };
+    let squares = sequences
+        .iter()
+        .flat_map(|sequence| std::iter::repeat_n(sequence.len().pow(2) * shape.group, key_heads));
+    let mut rest = probabilities;
+    let probabilities = squares.map(|length| {
+        let (part, tail) = rest.split_at(length);
+        rest = tail;
+        part
+    });
+    let tasks = sequences
+        .iter()
+        .flat_map(|sequence| (0..key_heads).map(move |head| (sequence, head)))
+        .zip(probabilities)
+        .zip(split(&mut scratch.heads, per_key_head(shape.size * shape.group)))
+        .zip(split(&mut scratch.keys, per_key_head(shape.size)))
+        .zip(split(&mut scratch.values, per_key_head(shape.size)));
+    tasks.collect::<Vec<_>>().into_par_iter().for_each_init(
+        Vec::new,
+        |dscores: &mut Vec<f32>, ((((task, probabilities), dqueries), dkeys), dvalues)| {
+            let (sequence, key_head) = task;
+            let tokens = sequence.len();
+            dscores.resize(BLOCK * tokens, 0.0);
+            dkeys.fill(0.0);
+            dvalues.fill(0.0);
+            for member in 0..shape.group {
+                let head = key_head * shape.group + member;
+                let probabilities = &probabilities[member * tokens * tokens..];
+                let dqueries = &mut dqueries[member * tokens * shape.size..];
+                for start in (0..tokens).step_by(BLOCK) {
+                    let end = tokens.min(start + BLOCK);
+                    let rows = end - start;
+                    let dy = rows_of(&shape, dattended, sequence, head, start..end, true);
+                    let queries = rows_of(&shape, query, sequence, head, start..end, true);
+                    let keys = rows_of(&shape, key, sequence, key_head, 0..end, false);
+                    let values = rows_of(&shape, value, sequence, key_head, 0..end, false);
+                    let block = &probabilities[start * tokens..];
+                    let weights = Matrix::strided(block, rows, end, tokens);
+                    let (size, one) = (shape.size, Cores::One);
+                    multiply(dscores, tokens, Write::Replace, dy, values.transposed(), 1.0, one);
+                    multiply(dvalues, size, Write::Add, weights.transposed(), dy, 1.0, one);
+                    for row in 0..rows {
+                        let weights = &block[row * tokens..][..end];
+                        let dscores = &mut dscores[row * tokens..][..end];
+                        Arch::new().dispatch(
+                            #[inline(always)]
+                            || softmax_backward(weights, dscores, shape.scale),
+                        );
+                    }
+                    let scores = Matrix::strided(dscores, rows, end, tokens);
+                    let target = &mut dqueries[start * size..end * size];
+                    multiply(target, size, Write::Replace, scores, keys, 1.0, one);
+                    multiply(dkeys, size, Write::Add, scores.transposed(), queries, 1.0, one);
+                }
+            }
+        },
+    );
+    to_rows(&scratch.heads, sequences, shape.heads, shape.size, dquery);
+    to_rows(&scratch.keys, sequences, key_heads, shape.size, dkey);
+    to_rows(&scratch.values, sequences, key_heads, shape.size, dvalue);
+}
+
+/// `d ← p ⊙ (d − Σ p d) * scale`: the gradient of the scores before softmax and scaling.
+#[inline(always)]
+fn softmax_backward(probabilities: &[f32], d: &mut [f32], scale: f32) {
+    let inner = sum(d.len(), |i| probabilities[i] * d[i]);
+    for (d, probability) in d.iter_mut().zip(probabilities) {
+        *d = probability * (*d - inner) * scale;
+    }
+}
+
+/// Cuts a buffer into consecutive parts.
+fn split(mut rest: &mut [f32], lengths: impl Iterator<Item = usize>) -> Vec<&mut [f32]> {
+    let cut = |length: usize| {
+        let (part, tail) = std::mem::take(&mut rest).split_at_mut(length);
+        rest = tail;
+        part
+    };
+    lengths.map(cut).collect()
+}
+
+/// From (sequence, head, token, size) to token rows.
+fn to_rows(
+    heads: &[f32],
+    sequences: &[Range<usize>],
+    n_heads: usize,
+    size: usize,
+    rows: &mut [f32],
+) {
+    let width = n_heads * size;
+    for sequence in sequences {
+        let tokens = sequence.len();
+        let heads = &heads[sequence.start * width..sequence.end * width];
+        for (token, row) in
+            rows[sequence.start * width..sequence.end * width].chunks_exact_mut(width).enumerate()
+        {
+            for (head, part) in row.chunks_exact_mut(size).enumerate() {
+                part.copy_from_slice(&heads[(head * tokens + token) * size..][..size]);
+            }
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Decoding many requests at once: a request takes a slot as soon as one is free.
+//!
+//! A reply depends on its own request and seed alone. Every product gives the same row whatever rows
+//! stand beside it (tested in `ops`), each slot has a cache of its own, and each request its own
+//! random stream; so neither batching nor a resumed run changes a word.
+use std::{collections::VecDeque, ops::Range};
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::{
+    config::Config,
+    network::{Packed, Pass, Weights, output_logits},
+    ops::{Rotation, Write, linear, rms_norm, softmax, swiglu},
+    sampling::{Sampler, Sampling},
+};
+use crate::record::Finish;
+
+/// A prompt to be continued.
+#[derive(Clone, Debug)]
+pub struct Generation {
+    pub prompt: Vec<u32>,
+    pub sampling: Sampling,
+    pub max_tokens: usize,
+    pub seed: u64,
+}
+
+/// What a prompt was continued with, without the end-of-turn token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generated {
+    pub ids: Vec<u32>,
+    pub finish: Finish,
+}
+
+/// Requests served at once.
+const SLOTS: usize = 32;
+/// Tokens that all caches together may hold.
+const CACHED_TOKENS: usize = 16_384;
+/// Prompt tokens that go through the model together.
+const PREFILL_TOKENS: usize = 768;
+
+impl super::Model {
+    /// Continues every prompt until the end of the turn or `max_tokens`.
+    ///
+    /// `tokens` is told how many tokens each step made; `finished` gets each reply as it ends, with
+    /// the request's index. A prompt that leaves no room in the context ends as `Overlong`.
+    pub fn generate(
+        &self,
+        requests: &[Generation],
+        mut tokens: impl FnMut(usize),
+        mut finished: impl FnMut(usize, Generated) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let config = &self.weights.config;
+        let mut waiting: VecDeque<usize> = VecDeque::new();
+        for (index, request) in requests.iter().enumerate() {
+            match request.prompt.is_empty() || request.prompt.len() >= config.context {
+                true => finished(index, Generated { ids: Vec::new(), finish: Finish::Overlong })?,
+                false => waiting.push_back(index),
+            }
+        }
+        let longest = requests.iter().map(|request| request.prompt.len() + request.max_tokens);
+        let positions = longest.max().unwrap_or(1).min(config.context);
+        let rotation = Rotation::new(positions, config.head_size, config.rope_theta);
+        let mut pass = Pass::forward_only();
+        let mut step = StepBuffers::default();
+        let mut slots: Vec<Slot> = Vec::new();
+        loop {
+            let admitted = admit(&mut waiting, requests, &slots, config);
+            if !admitted.is_empty() {
+                tokens(admitted.len());
+                slots.extend(prefill(&self.weights, &mut pass, requests, &admitted));
+            }
+            let mut active = Vec::with_capacity(slots.len());
+            for slot in slots {
+                match slot.finish(requests, self.chat.end()) {
+                    Some(finish) => {
+                        let mut ids = slot.ids;
+                        if finish == Finish::Stop {
+                            ids.pop();
+                        }
+                        finished(slot.request, Generated { ids, finish })?;
+                    }
+                    None => active.push(slot),
+                }
+            }
+            slots = active;
+            if slots.is_empty() && waiting.is_empty() {
+                return Ok(());
+            }
+            // A slot that ended at its first token leaves room: fill it before the next step.
+            if !slots.is_empty() {
+                decode_step(&self.weights, &rotation, &mut step, &mut slots);
+                tokens(slots.len());
+            }
+        }
+    }
+}
+
+/// One request being served.
+struct Slot {
+    request: usize,
+    /// Tokens made so far.
+    ids: Vec<u32>,
+    sampler: Sampler,
+    cache: Cache,
+}
+
+impl Slot {
+    fn finish(&self, requests: &[Generation], end: u32) -> Option<Finish> {
+        let full = self.cache.length >= self.cache.capacity;
+        match self.ids.last() {
+            Some(&last) if last == end => Some(Finish::Stop),
+            _ if self.ids.len() >= requests[self.request].max_tokens || full => {
+                Some(Finish::Length)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Keys and values of one sequence.
+struct Cache {
+    /// (layer, head, size, capacity): a position is a column, so that the scores of many positions
+    /// are computed side by side.
+    keys: Vec<f32>,
+    /// (layer, head, capacity, size).
+    values: Vec<f32>,
+    length: usize,
+    capacity: usize,
+}
+
+impl Cache {
+    fn new(config: &Config, capacity: usize) -> Self {
+        let size = config.layers * config.kv_heads * config.head_size * capacity;
+        Self { keys: vec![0.0; size], values: vec![0.0; size], length: 0, capacity }
+    }
+
+    /// Where one layer's keys, or values, lie.
+    fn layer(&self, config: &Config, layer: usize) -> Range<usize> {
+        let size = config.kv_heads * config.head_size * self.capacity;
+        layer * size..(layer + 1) * size
+    }
+
+    /// Stores one token's key and value rows at `position`.
+    fn store(
+        &mut self,
+        config: &Config,
+        layer: usize,
+        position: usize,
+        key: &[f32],
+        value: &[f32],
+    ) {
+        let (size, capacity) = (config.head_size, self.capacity);
+        let at = self.layer(config, layer);
+        let (keys, values) = (&mut self.keys[at.clone()], &mut self.values[at]);
+        for head in 0..config.kv_heads {
+            for i in 0..size {
+                keys[(head * size + i) * capacity + position] = key[head * size + i];
+            }
+            values[(head * capacity + position) * size..][..size]
+                .copy_from_slice(&value[head * size..][..size]);
+        }
+    }
+}
+
+/// The cache that a request needs.
+fn capacity(request: &Generation, config: &Config) -> usize {
+    (request.prompt.len() + request.max_tokens).min(config.context)
+}
+
+/// Takes waiting requests, in order, as long as slots, caches and one prefill have room.
+fn admit(
+    waiting: &mut VecDeque<usize>,
+    requests: &[Generation],
+    slots: &[Slot],
+    config: &Config,
+) -> Vec<usize> {
+    let mut admitted: Vec<usize> = Vec::new();
+    let mut cached: usize = slots.iter().map(|slot| slot.cache.capacity).sum();
+    let mut prompt_tokens = 0;
+    while let Some(&next) = waiting.front() {
+        let serving = slots.len() + admitted.len();
+        let prompt = requests[next].prompt.len();
+        cached += capacity(&requests[next], config);
+        prompt_tokens += prompt;
+        let fits = serving < SLOTS && cached <= CACHED_TOKENS;
+        let small = admitted.is_empty() || prompt_tokens <= PREFILL_TOKENS;
+        // A request too large for the budget is served alone.
+        if !((fits && small) || serving == 0) {
+            break;
+        }
+        waiting.pop_front();
+        admitted.push(next);
+    }
+    admitted
+}
+
+/// Runs the prompts through the model, and chooses the first token of each reply.
+fn prefill(
+    weights: &Weights,
+    pass: &mut Pass,
+    requests: &[Generation],
+    admitted: &[usize],
+) -> Vec<Slot> {
+    let config = &weights.config;
+    let mut packed = Packed::default();
+    let mut slots: Vec<Slot> = Vec::new();
+    for &index in admitted {
+        let request = &requests[index];
+        packed.push(&request.prompt);
+        slots.push(Slot {
+            request: index,
+            ids: Vec::new(),
+            sampler: Sampler::new(request.sampling, request.seed),
+            cache: Cache::new(config, capacity(request, config)),
+        });
+    }
+    let width = config.kv_heads * config.head_size;
+    pass.forward(weights, &packed, |layer, state| {
+        for (slot, sequence) in slots.iter_mut().zip(&packed.sequences) {
+            for (position, row) in sequence.clone().enumerate() {
+                let at = row * width..(row + 1) * width;
+                let (key, value) = (&state.key[at.clone()], &state.value[at]);
+                slot.cache.store(config, layer, position, key, value);
+            }
+        }
+    });
+    let last: Vec<usize> = packed.sequences.iter().map(|sequence| sequence.end - 1).collect();
+    let logits = pass.logits(weights, &last);
+    for (slot, sequence) in slots.iter_mut().zip(&packed.sequences) {
+        slot.cache.length = sequence.len();
+    }
+    choose(&mut slots, &logits, config.vocabulary);
+    slots
+}
+
+fn choose(slots: &mut [Slot], logits: &[f32], vocabulary: usize) {
+    slots.par_iter_mut().zip(logits.par_chunks_exact(vocabulary)).for_each(|(slot, logits)| {
+        let next = slot.sampler.choose(logits);
+        slot.ids.push(next);
+    });
+}
+
+/// The memory of a decoding step, reused from step to step.
+#[derive(Default)]
+struct StepBuffers {
+    stream: Vec<f32>,
+    scale: Vec<f32>,
+    normed: Vec<f32>,
+    query: Vec<f32>,
+    key: Vec<f32>,
+    value: Vec<f32>,
+    attended: Vec<f32>,
+    gate: Vec<f32>,
+    up: Vec<f32>,
+    activated: Vec<f32>,
+}
+
+/// Feeds each slot its last token, and chooses its next.
+fn decode_step(weights: &Weights, rotation: &Rotation, step: &mut StepBuffers, slots: &mut [Slot]) {
+    let config = &weights.config;
+    let rows = slots.len();
+    let (hidden, wide) = (config.hidden_size, config.intermediate_size);
+    let (query_width, key_width) =
+        (config.heads * config.head_size, config.kv_heads * config.head_size);
+    let buffers = [
+        (&mut step.stream, hidden),
+        (&mut step.scale, 1),
+        (&mut step.normed, hidden),
+        (&mut step.query, query_width),
+        (&mut step.key, key_width),
+        (&mut step.value, key_width),
+        (&mut step.attended, query_width),
+        (&mut step.gate, wide),
+        (&mut step.up, wide),
+        (&mut step.activated, wide),
+    ];
+    for (buffer, width) in buffers {
+        buffer.clear();
+        buffer.resize(rows * width, 0.0);
+    }
+    let embedding = &weights.data[weights.layout.embedding.clone()];
+    let mut positions = vec![0; rows];
+    for (index, slot) in slots.iter().enumerate() {
+        let id = slot.ids[slot.ids.len() - 1] as usize;
+        step.stream[index * hidden..][..hidden]
+            .copy_from_slice(&embedding[id * hidden..][..hidden]);
+        positions[index] = slot.cache.length as u32;
+    }
+    let (part, replace) = (|at: &Range<usize>| &weights.data[at.clone()], Write::Replace);
+    for (index, layer) in weights.layout.layers.iter().enumerate() {
+        let (epsilon, norm) = (config.rms_epsilon, part(&layer.attention_norm));
+        rms_norm(&step.stream, norm, epsilon, &mut step.normed, &mut step.scale);
+        linear(&step.normed, part(&layer.query), &mut step.query, hidden, replace);
+        linear(&step.normed, part(&layer.key), &mut step.key, hidden, replace);
+        linear(&step.normed, part(&layer.value), &mut step.value, hidden, replace);
+        rotation.apply(&mut step.query, &positions, false);
+        rotation.apply(&mut step.key, &positions, false);
+        slots
+            .par_iter_mut()
+            .zip(step.attended.par_chunks_mut(query_width))
+            .zip(step.query.par_chunks(query_width))
+            .zip(step.key.par_chunks(key_width).zip(step.value.par_chunks(key_width)))
+            .for_each(|(((slot, attended), query), (key, value))| {
+                slot.cache.store(config, index, slot.cache.length, key, value);
+                attend_cached(config, &slot.cache, index, query, attended);
+            });
+        let output = part(&layer.attention_output);
+        linear(&step.attended, output, &mut step.stream, query_width, Write::Add);
+        let norm = part(&layer.feed_forward_norm);
+        rms_norm(&step.stream, norm, epsilon, &mut step.normed, &mut step.scale);
+        linear(&step.normed, part(&layer.gate), &mut step.gate, hidden, replace);
+        linear(&step.normed, part(&layer.up), &mut step.up, hidden, replace);
+        swiglu(&step.gate, &step.up, &mut step.activated);
+        linear(&step.activated, part(&layer.down), &mut step.stream, wide, Write::Add);
+    }
+    let norm = part(&weights.layout.final_norm);
+    rms_norm(&step.stream, norm, config.rms_epsilon, &mut step.normed, &mut step.scale);
+    let logits = output_logits(weights, &step.normed);
+    slots.iter_mut().for_each(|slot| slot.cache.length += 1);
+    choose(slots, &logits, config.vocabulary);
+}
+
+/// One token's attention over its cache, its own position included.
+fn attend_cached(config: &Config, cache: &Cache, layer: usize, query: &[f32], output: &mut [f32]) {
+    let (size, capacity, seen) = (config.head_size, cache.capacity, cache.length + 1);
+    let group = config.heads / config.kv_heads;
+    let scale = 1.0 / (size as f32).sqrt();
+    let at = cache.layer(config, layer);
+    let (keys, values) = (&cache.keys[at.clone()], &cache.values[at]);
+    let mut scores = vec![0.0; seen];
+    for (head, (query, output)) in
+        query.chunks_exact(size).zip(output.chunks_exact_mut(size)).enumerate()
+    {
+        let start = head / group * size * capacity;
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                scores.fill(0.0);
+                for (i, query) in query.iter().enumerate() {
+                    let keys = &keys[start + i * capacity..][..seen];
+                    for (score, key) in scores.iter_mut().zip(keys) {
+                        *score += query * scale * key;
+                    }
+                }
+                softmax(&mut scores);
+                output.fill(0.0);
+                for (position, weight) in scores.iter().enumerate() {
+                    let values = &values[start + position * size..][..size];
+                    for (output, value) in output.iter_mut().zip(values) {
+                        *output += weight * value;
+                    }
+                }
+            },
+        );
+    }
+}

@@ -1,0 +1,392 @@
+//! The operations of a Llama on `f32` rows, each with its backward pass.
+//!
+//! Rows are tokens. Buffers belong to the caller and are reused from step to step: fresh memory is
+//! dear on the machines this was measured on. Nothing here knows of layers or models.
+use gemm::Parallelism;
+use pulp::Arch;
+use rayon::prelude::*;
+
+/// A matrix somewhere in a slice: `data[row * row_stride + column * column_stride]`.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    data: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// A dense matrix, row after row.
+    pub(super) fn dense(data: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self::strided(data, rows, columns, columns)
+    }
+
+    /// Rows that lie `row_stride` apart.
+    pub(super) fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        Self { data, rows, columns, row_stride, column_stride: 1 }
+    }
+
+    pub(super) fn transposed(self) -> Self {
+        Self {
+            data: self.data,
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+        }
+    }
+
+    fn last_index(&self) -> usize {
+        (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride
+    }
+}
+
+/// Whether a product replaces its target or is added to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Write {
+    Replace,
+    Add,
+}
+
+/// Whether a product uses every core, or runs inside work that already does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cores {
+    All,
+    One,
+}
+
+/// `target = scale * left * right` (or `+=`); rows of `target` lie `stride` apart.
+pub(super) fn multiply(
+    target: &mut [f32],
+    stride: usize,
+    write: Write,
+    left: Matrix,
+    right: Matrix,
+    scale: f32,
+    cores: Cores,
+) {
+    let (rows, columns, inner) = (left.rows, right.columns, left.columns);
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    assert_eq!(inner, right.rows, "inner dimensions differ");
+    assert!(inner > 0 && stride >= columns);
+    assert!(target.len() > (rows - 1) * stride + columns - 1);
+    assert!(left.data.len() > left.last_index() && right.data.len() > right.last_index());
+    let parallelism = match cores {
+        Cores::All => Parallelism::Rayon(0),
+        Cores::One => Parallelism::None,
+    };
+    // SAFETY: the three assertions above keep every access inside its slice, and `target` is
+    // borrowed mutably, so it overlaps neither operand.
+    #[expect(unsafe_code)]
+    unsafe {
+        gemm::gemm(
+            rows,
+            columns,
+            inner,
+            target.as_mut_ptr(),
+            1,
+            stride as isize,
+            write == Write::Add,
+            left.data.as_ptr(),
+            left.column_stride as isize,
+            left.row_stride as isize,
+            right.data.as_ptr(),
+            right.column_stride as isize,
+            right.row_stride as isize,
+            1.0,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+/// `y = x Wᵀ` (or `+=`) for `x` (tokens, inputs) and `W` (outputs, inputs).
+///
+/// A row of `y` is the same to the bit whatever rows stand beside it: decoding relies on that, since
+/// a reply must not change with the requests served along with it. The kernels keep this promise for
+/// all but the smallest products, which they sum in another order; those are padded with zero rows.
+pub(super) fn linear(x: &[f32], weight: &[f32], y: &mut [f32], inputs: usize, write: Write) {
+    /// gemm takes its "horizontal" kernel up to this many results, and another for one row.
+    const SMALL: usize = 16 * 16;
+    let (tokens, outputs) = (x.len() / inputs, weight.len() / inputs);
+    let weight = Matrix::dense(weight, outputs, inputs).transposed();
+    let least = 2.max(SMALL / outputs + 1);
+    if tokens >= least || tokens == 0 {
+        multiply(y, outputs, write, Matrix::dense(x, tokens, inputs), weight, 1.0, Cores::All);
+        return;
+    }
+    let (mut padded_x, mut padded_y) = (vec![0.0; least * inputs], vec![0.0; least * outputs]);
+    padded_x[..x.len()].copy_from_slice(x);
+    padded_y[..y.len()].copy_from_slice(y);
+    let padded = Matrix::dense(&padded_x, least, inputs);
+    multiply(&mut padded_y, outputs, write, padded, weight, 1.0, Cores::All);
+    y.copy_from_slice(&padded_y[..y.len()]);
+}
+
+/// `dx = dy W`.
+pub(super) fn linear_input_gradient(
+    dy: &[f32],
+    weight: &[f32],
+    dx: &mut [f32],
+    inputs: usize,
+    write: Write,
+) {
+    let (tokens, outputs) = (dx.len() / inputs, weight.len() / inputs);
+    let (dy, weight) = (Matrix::dense(dy, tokens, outputs), Matrix::dense(weight, outputs, inputs));
+    multiply(dx, inputs, write, dy, weight, 1.0, Cores::All);
+}
+
+/// `dW += dyᵀ x`.
+pub(super) fn linear_weight_gradient(dy: &[f32], x: &[f32], dweight: &mut [f32], inputs: usize) {
+    let (tokens, outputs) = (x.len() / inputs, dweight.len() / inputs);
+    let (dy, x) = (Matrix::dense(dy, tokens, outputs), Matrix::dense(x, tokens, inputs));
+    multiply(dweight, inputs, Write::Add, dy.transposed(), x, 1.0, Cores::All);
+}
+
+/// Independent partial sums: enough for the widest vectors, and the same sum on every processor.
+const LANES: usize = 16;
+
+/// `Σ term(i)` for `i` below `n`, in an order that does not depend on the processor.
+#[inline(always)]
+pub(super) fn sum(n: usize, term: impl Fn(usize) -> f32) -> f32 {
+    let mut partial = [0.0_f32; LANES];
+    let whole = n - n % LANES;
+    for start in (0..whole).step_by(LANES) {
+        for (lane, partial) in partial.iter_mut().enumerate() {
+            *partial += term(start + lane);
+        }
+    }
+    partial.iter().sum::<f32>() + (whole..n).map(term).sum::<f32>()
+}
+
+#[inline(always)]
+fn maximum(x: &[f32]) -> f32 {
+    x.iter()
+        .fold(f32::NEG_INFINITY, |largest, &value| if value > largest { value } else { largest })
+}
+
+/// `eˣ` to about 2 ulp, for `x` in [-87, 88] (clamped): Cephes' `expf` without branches, so that
+/// loops over it become vector code.
+#[inline(always)]
+pub(super) fn exp(x: f32) -> f32 {
+    // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
+    const ROUND: f32 = 12_582_912.0;
+    let x = x.clamp(-87.0, 88.0);
+    let power = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let rest = x - power * 0.693_359_4 + power * 2.121_944_4e-4;
+    let series = 1.987_569_1e-4;
+    let series = series * rest + 1.398_199_9e-3;
+    let series = series * rest + 8.333_452e-3;
+    let series = series * rest + 4.166_579_6e-2;
+    let series = series * rest + 1.666_666_5e-1;
+    let series = series * rest + 0.5;
+    (series * rest * rest + rest + 1.0) * f32::from_bits(((power as i32 + 127) << 23) as u32)
+}
+
+/// Turns scores into probabilities in place; returns the log of the normaliser, `ln Σ eˢ`.
+#[inline(always)]
+pub(super) fn softmax(scores: &mut [f32]) -> f32 {
+    let largest = maximum(scores);
+    for score in scores.iter_mut() {
+        *score = exp(*score - largest);
+    }
+    let total = sum(scores.len(), |i| scores[i]);
+    for score in scores.iter_mut() {
+        *score /= total;
+    }
+    largest + total.ln()
+}
+
+/// RMSNorm: `y = x / rms(x) * weight`; keeps `1 / rms(x)` of each token for the backward pass.
+pub(super) fn rms_norm(
+    x: &[f32],
+    weight: &[f32],
+    epsilon: f32,
+    y: &mut [f32],
+    inverse_rms: &mut [f32],
+) {
+    let width = weight.len();
+    let rows = y.par_chunks_mut(width).zip(x.par_chunks(width)).zip(inverse_rms.par_iter_mut());
+    rows.with_min_len(32).for_each(|((y, x), inverse_rms)| {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                let mean_square = sum(width, |i| x[i] * x[i]) / width as f32;
+                let scale = 1.0 / (mean_square + epsilon).sqrt();
+                *inverse_rms = scale;
+                for i in 0..width {
+                    y[i] = x[i] * scale * weight[i];
+                }
+            },
+        );
+    });
+}
+
+/// Tokens handled together when a sum over tokens is split among cores.
+const BLOCK: usize = 64;
+
+/// Backward of [`rms_norm`]: adds to `dx`, and to `dweight`.
+pub(super) fn rms_norm_backward(
+    x: &[f32],
+    weight: &[f32],
+    inverse_rms: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+    dweight: &mut [f32],
+) {
+    let width = weight.len();
+    let block = BLOCK * width;
+    let blocks = dx.par_chunks_mut(block).zip(dy.par_chunks(block)).zip(x.par_chunks(block));
+    let partial: Vec<Vec<f32>> = blocks
+        .zip(inverse_rms.par_chunks(BLOCK))
+        .map(|(((dx, dy), x), inverse_rms)| {
+            let mut dweight = vec![0.0; width];
+            let rows = dx.chunks_mut(width).zip(dy.chunks(width)).zip(x.chunks(width));
+            for (((dx, dy), x), &scale) in rows.zip(inverse_rms) {
+                Arch::new().dispatch(
+                    #[inline(always)]
+                    || {
+                        let inner = sum(width, |i| dy[i] * weight[i] * x[i]);
+                        let along = inner * scale * scale * scale / width as f32;
+                        for i in 0..width {
+                            dx[i] += dy[i] * weight[i] * scale - x[i] * along;
+                            dweight[i] += dy[i] * x[i] * scale;
+                        }
+                    },
+                );
+            }
+            dweight
+        })
+        .collect();
+    for partial in partial {
+        for (total, part) in dweight.iter_mut().zip(partial) {
+            *total += part;
+        }
+    }
+}
+
+/// SwiGLU: `y = silu(gate) * up`.
+pub(super) fn swiglu(gate: &[f32], up: &[f32], y: &mut [f32]) {
+    let chunks = y.par_chunks_mut(4096).zip(gate.par_chunks(4096)).zip(up.par_chunks(4096));
+    chunks.for_each(|((y, gate), up)| {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for i in 0..y.len() {
+                    y[i] = gate[i] / (1.0 + exp(-gate[i])) * up[i];
+                }
+            },
+        );
+    });
+}
+
+/// Backward of [`swiglu`]: `d` comes in as the gradient of `y`, and leaves as that of the gate;
+/// `dup` becomes that of `up`.
+pub(super) fn swiglu_backward(gate: &[f32], up: &[f32], d: &mut [f32], dup: &mut [f32]) {
+    let gradients = d.par_chunks_mut(4096).zip(dup.par_chunks_mut(4096));
+    let chunks = gradients.zip(gate.par_chunks(4096)).zip(up.par_chunks(4096));
+    chunks.for_each(|(((d, dup), gate), up)| {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for i in 0..d.len() {
+                    let sigmoid = 1.0 / (1.0 + exp(-gate[i]));
+                    let silu = gate[i] * sigmoid;
+                    let dy = d[i];
+                    dup[i] = dy * silu;
+                    d[i] = dy * up[i] * (sigmoid + silu * (1.0 - sigmoid));
+                }
+            },
+        );
+    });
+}
+
+/// Cosines and sines of rotary positions, (positions, head_size / 2) each.
+#[derive(Debug)]
+pub(super) struct Rotation {
+    half: usize,
+    cosines: Vec<f32>,
+    sines: Vec<f32>,
+}
+
+impl Rotation {
+    pub(super) fn new(positions: usize, head_size: usize, theta: f32) -> Self {
+        let half = head_size / 2;
+        let angle = |position: usize, i: usize| {
+            // In f32 and in this order, as transformers computes it.
+            let frequency = 1.0 / theta.powf((2 * i) as f32 / head_size as f32);
+            position as f32 * frequency
+        };
+        let angles: Vec<f32> = (0..positions)
+            .flat_map(|position| (0..half).map(move |i| angle(position, i)))
+            .collect();
+        Self {
+            half,
+            cosines: angles.iter().map(|angle| angle.cos()).collect(),
+            sines: angles.iter().map(|angle| angle.sin()).collect(),
+        }
+    }
+
+    /// Rotates every head of every token in place; `positions` has one entry a token. The inverse
+    /// rotation is the backward pass.
+    pub(super) fn apply(&self, x: &mut [f32], positions: &[u32], inverse: bool) {
+        let width = x.len() / positions.len().max(1);
+        let sign = if inverse { -1.0 } else { 1.0 };
+        let rows = x.par_chunks_mut(width.max(1)).zip(positions.par_iter()).with_min_len(32);
+        rows.for_each(|(x, &position)| {
+            let at = position as usize * self.half..(position as usize + 1) * self.half;
+            let (cosines, sines) = (&self.cosines[at.clone()], &self.sines[at]);
+            for head in x.chunks_exact_mut(2 * self.half) {
+                let (first, second) = head.split_at_mut(self.half);
+                for i in 0..self.half {
+                    let (a, b, sine) = (first[i], second[i], sines[i] * sign);
+                    first[i] = a * cosines[i] - b * sine;
+                    second[i] = b * cosines[i] + a * sine;
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_within_two_ulp() {
+        for step in -8_700..8_800 {
+            let x = step as f32 * 0.01;
+            let (ours, exact) = (f64::from(exp(x)), f64::from(x).exp());
+            assert!((ours / exact - 1.0).abs() < 2.5e-7, "exp({x}) = {ours}, not {exact}");
+        }
+    }
+
+    #[test]
+    fn a_row_of_a_product_does_not_depend_on_the_other_rows() {
+        for (inner, outputs) in [(576, 1536), (576, 192), (1536, 576), (24, 12), (6, 3)] {
+            check_rows(inner, outputs);
+        }
+    }
+
+    fn check_rows(inner: usize, outputs: usize) {
+        let value = |i: usize| ((i * 7919 % 1009) as f32 / 504.5 - 1.0) * 0.5;
+        let weight: Vec<f32> = (0..outputs * inner).map(value).collect();
+        let x: Vec<f32> = (0..300 * inner).map(|i| value(i + 13)).collect();
+        let product = |tokens: usize| {
+            let mut y = vec![0.0; tokens * outputs];
+            linear(&x[..tokens * inner], &weight, &mut y, inner, Write::Replace);
+            y
+        };
+        let all = product(300);
+        for tokens in [1, 2, 3, 5, 8, 17, 31, 33, 63, 250, 299] {
+            let same = product(tokens) == all[..tokens * outputs];
+            assert!(same, "{tokens} rows of {inner} by {outputs}");
+        }
+    }
+}
