@@ -4,7 +4,8 @@
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// Work of `total` units begins; nothing is known to be left of earlier work.
+    /// Work of `total` units begins, or of an unknown number where `total` is 0; nothing is known to
+    /// be left of earlier work.
     Begin { what: String, total: u64, unit: Unit },
     /// That many more units are done.
     Advance(u64),
