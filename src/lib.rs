@@ -17,7 +17,8 @@
 pub mod record;
 pub mod watch;
 
-// Pure calculation; files; what to do.
+// Pure calculation; files; what to do; what is said to models.
+pub mod prompt;
 pub mod recipe;
 pub mod sample;
 pub mod stats;

@@ -1,0 +1,208 @@
+//! How well a judge agrees with people: the number that says what its win rates are worth.
+use std::{collections::HashMap, fs, path::Path};
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use crate::{
+    lm::Lm,
+    recipe::JudgeMethod,
+    record::{Completion, Finish, Judgment, Order, content_id},
+    stats::{self, Estimate},
+    store::read,
+    watch::Watch,
+};
+
+/// Two answers to an instruction, and what people said of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HumanPair {
+    pub id: String,
+    pub instruction: String,
+    pub first: String,
+    pub second: String,
+    /// The side that most people preferred; `None` where they did not agree on one.
+    pub preferred: Option<Side>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    First,
+    Second,
+}
+
+/// A judge's agreement with people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// Pairs in the file.
+    pub pairs: usize,
+    /// Share of the pairs with a human majority on which the judge sides with it; a judge that calls
+    /// a tie, or contradicts itself when the order changes, is half right.
+    pub agreement: Estimate,
+    /// The same, when the judge's preferences in the two orders are averaged before they are read.
+    pub by_preference: Estimate,
+    /// Share of pairs judged in both orders on which both gave the same verdict.
+    pub consistency: Option<Estimate>,
+    /// Pairs with a human majority on which the judge gave no verdict; counted in no share.
+    pub missing: usize,
+    /// Share on which the longer answer is the one that people preferred, for comparison.
+    pub longer: Estimate,
+}
+
+/// PandaLM's test set: one array, three annotators, 0 for a tie.
+#[derive(Deserialize)]
+struct PandaLm {
+    instruction: String,
+    #[serde(default)]
+    input: String,
+    response1: String,
+    response2: String,
+    annotator1: u8,
+    annotator2: u8,
+    annotator3: u8,
+}
+
+/// AlpacaEval's annotations: one array (or JSONL), `preference` from 1 (first) to 2 (second).
+#[derive(Deserialize)]
+struct AlpacaEval {
+    instruction: String,
+    output_1: String,
+    output_2: String,
+    preference: Option<f64>,
+}
+
+/// Reads human-labelled pairs, as PandaLM or AlpacaEval publish them.
+///
+/// # Errors
+/// When the file is neither; the message names the item.
+pub fn human_pairs(path: &Path) -> anyhow::Result<Vec<HumanPair>> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let items: Vec<serde_json::Value> = match text.trim_start().starts_with('[') {
+        true => serde_json::from_str(&text),
+        false => text.lines().filter(|line| !line.trim().is_empty()).map(serde_json::from_str).collect(),
+    }
+    .with_context(|| format!("{}: neither a JSON array nor JSONL", path.display()))?;
+    let pair = |(number, item): (usize, serde_json::Value)| {
+        let read = match item.get("annotator1").is_some() {
+            true => serde_json::from_value::<PandaLm>(item).map(from_pandalm),
+            false => serde_json::from_value::<AlpacaEval>(item).map(from_alpaca_eval),
+        };
+        let mut pair = read.with_context(|| {
+            format!(
+                "{}: item {number}: expected PandaLM's keys (instruction, response1, response2, annotator1 to annotator3) or AlpacaEval's (instruction, output_1, output_2, preference)",
+                path.display()
+            )
+        })?;
+        // The same texts may stand in a file twice, labelled by others.
+        pair.id = content_id(&[&number.to_string(), &pair.instruction, &pair.first, &pair.second]);
+        anyhow::Ok(pair)
+    };
+    (1..).zip(items).map(pair).collect()
+}
+
+fn from_pandalm(item: PandaLm) -> HumanPair {
+    let votes = [item.annotator1, item.annotator2, item.annotator3];
+    let count = |vote| votes.iter().filter(|&&found| found == vote).count();
+    let preferred = match (count(1), count(2)) {
+        (2.., _) => Some(Side::First),
+        (_, 2..) => Some(Side::Second),
+        _ => None,
+    };
+    let instruction = match item.input.is_empty() {
+        true => item.instruction,
+        false => format!("{}\n\n{}", item.instruction, item.input),
+    };
+    let (first, second) = (item.response1, item.response2);
+    HumanPair { id: String::new(), instruction, first, second, preferred }
+}
+
+fn from_alpaca_eval(item: AlpacaEval) -> HumanPair {
+    let preferred = match item.preference {
+        Some(preference) if (1.0..1.5).contains(&preference) => Some(Side::First),
+        Some(preference) if preference > 1.5 && preference <= 2.0 => Some(Side::Second),
+        _ => None,
+    };
+    HumanPair {
+        id: String::new(),
+        instruction: item.instruction,
+        first: item.output_1,
+        second: item.output_2,
+        preferred,
+    }
+}
+
+/// Has the judge compare every pair, into `out`, and compares it with the people.
+///
+/// # Errors
+/// When no pair has a human majority, or the judge cannot go on.
+pub fn measure(
+    load: impl FnOnce() -> anyhow::Result<Lm>,
+    pairs: &[HumanPair],
+    method: JudgeMethod,
+    out: &Path,
+    watch: Watch,
+) -> anyhow::Result<Measured> {
+    let completions = |generator: &str, output: fn(&HumanPair) -> &String| -> Vec<Completion> {
+        let completion = |pair: &HumanPair| Completion {
+            id: pair.id.clone(),
+            instruction: pair.instruction.clone(),
+            output: output(pair).clone(),
+            generator: generator.to_owned(),
+            dataset: String::new(),
+            finish: Finish::Stop,
+        };
+        pairs.iter().map(completion).collect()
+    };
+    let (first, second) =
+        (completions("first", |pair| &pair.first), completions("second", |pair| &pair.second));
+    super::run(load, &first, &second, method, out, watch)?;
+    let judgments: Vec<Judgment> = read(out)?;
+    let mut by_pair: HashMap<&str, Vec<&Judgment>> = HashMap::new();
+    for judgment in &judgments {
+        by_pair.entry(&judgment.prompt_id).or_default().push(judgment);
+    }
+    let (mut right, mut right_by_preference, mut longer) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut missing, mut both, mut same) = (0, 0, 0);
+    for pair in pairs {
+        let found = &by_pair[pair.id.as_str()];
+        let verdicts: Vec<_> = found.iter().filter_map(|judgment| judgment.verdict).collect();
+        if found.len() == 2 && verdicts.len() == 2 {
+            both += 1;
+            same += usize::from(verdicts[0] == verdicts[1]);
+        }
+        let Some(preferred) = pair.preferred else { continue };
+        let towards = |score: f64| if preferred == Side::First { score } else { 1.0 - score };
+        let lengths = (pair.first.chars().count(), pair.second.chars().count());
+        longer.push(towards(half_step(lengths.0 as f64, lengths.1 as f64)));
+        if verdicts.len() < found.len() {
+            missing += 1;
+            continue;
+        }
+        let score = verdicts.iter().map(|verdict| verdict.score()).sum::<f64>() / verdicts.len() as f64;
+        right.push(towards(half_step(score, 0.5)));
+        // An order-free preference is a difference, the others are shares.
+        let preference: f64 = found.iter().filter_map(|judgment| judgment.preference).sum();
+        let even = match found[0].order {
+            Order::OrderFree => 0.0,
+            Order::CandidateFirst | Order::BaselineFirst => 0.5 * found.len() as f64,
+        };
+        right_by_preference.push(towards(half_step(preference, even)));
+    }
+    anyhow::ensure!(!right.is_empty(), "no pair has both a human majority and a verdict");
+    Ok(Measured {
+        pairs: pairs.len(),
+        agreement: stats::win_rate(&right),
+        by_preference: stats::win_rate(&right_by_preference),
+        consistency: (both > 0).then(|| stats::proportion(same, both)),
+        missing,
+        longer: stats::win_rate(&longer),
+    })
+}
+
+/// 1 above, a half at, 0 below `even`.
+fn half_step(value: f64, even: f64) -> f64 {
+    match value.total_cmp(&even) {
+        std::cmp::Ordering::Greater => 1.0,
+        std::cmp::Ordering::Equal => 0.5,
+        std::cmp::Ordering::Less => 0.0,
+    }
+}
