@@ -21,10 +21,8 @@ pub fn run(
     watch: Watch,
 ) -> anyhow::Result<Counts> {
     let questions = |pair: &Pair| -> Vec<Request> {
-        let request = |content, ask| Request {
-            messages: vec![Message::new(Role::User, content)],
-            ask,
-        };
+        let request =
+            |content, ask| Request { messages: vec![Message::new(Role::User, content)], ask };
         match settings.rating {
             RatingMethod::Text => (0..settings.samples)
                 .map(|sample| {
@@ -83,7 +81,8 @@ fn rating(reply: &Reply) -> Option<f64> {
         // Probabilities of 1 to 5: their mean, as if the model could say nothing else.
         (logs, _) if logs.len() == 5 => {
             let total: f64 = logs.iter().map(|log| log.exp()).sum();
-            let mean = (1..).zip(logs).map(|(level, log)| f64::from(level) * log.exp()).sum::<f64>();
+            let mean =
+                (1..).zip(logs).map(|(level, log)| f64::from(level) * log.exp()).sum::<f64>();
             (total > 0.0).then(|| mean / total)
         }
         (_, Finish::Stop) => parse(&reply.text),
@@ -142,7 +141,8 @@ mod tests {
 
     #[test]
     fn a_rating_is_read_only_from_a_clean_last_line() {
-        let check = |reply: &str, expected: Option<f64>| assert_eq!(parse(reply), expected, "{reply:?}");
+        let check =
+            |reply: &str, expected: Option<f64>| assert_eq!(parse(reply), expected, "{reply:?}");
         check("Clear and complete.\nScore: 5", Some(5.0));
         check("Score: 4\n\n", Some(4.0));
         check("Score: 4.5", Some(4.5));
@@ -172,7 +172,8 @@ mod tests {
         };
         assert!((rating(&reply([0.0, 0.0, 0.1, 0.1, 0.2])).unwrap() - 4.25).abs() < 1e-12);
         assert_eq!(rating(&reply([0.0; 5])), None);
-        let cut = Reply { text: "Score: 5".into(), finish: Finish::Length, log_probabilities: vec![] };
+        let cut =
+            Reply { text: "Score: 5".into(), finish: Finish::Length, log_probabilities: vec![] };
         assert_eq!(rating(&cut), None);
     }
 

@@ -1,8 +1,5 @@
 //! Eval set to completions: a model answers every prompt.
-use std::{
-    collections::HashSet,
-    path::Path,
-};
+use std::{collections::HashSet, path::Path};
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -38,7 +35,11 @@ pub fn prompts(path: &Path) -> anyhow::Result<Vec<Prompt>> {
         let line: Line = serde_json::from_str(line).with_context(|| {
             format!("{}: expected {{\"instruction\": ..., \"dataset\": ...}}", place())
         })?;
-        anyhow::ensure!(!line.instruction.trim().is_empty(), "{}: the instruction is empty", place());
+        anyhow::ensure!(
+            !line.instruction.trim().is_empty(),
+            "{}: the instruction is empty",
+            place()
+        );
         let id = line.id.unwrap_or_else(|| content_id(&[&line.instruction]));
         anyhow::ensure!(seen.insert(id.clone()), "{}: the prompt {id:?} occurs twice", place());
         prompts.push(Prompt { id, instruction: line.instruction, dataset: line.dataset });
@@ -118,7 +119,10 @@ mod tests {
             }
         };
         check("{\"instruction\":\"a\",\"dataset\":\"x\"}\n\n{\"instruction\":\"b\"}", Ok(2));
-        check("{\"instruction\":\"a\"}\n{\"instruction\":\"a\"}", Err("prompts.jsonl:2: the prompt"));
+        check(
+            "{\"instruction\":\"a\"}\n{\"instruction\":\"a\"}",
+            Err("prompts.jsonl:2: the prompt"),
+        );
         check("{\"instruction\":\"a\"}\n{\"prompt\":\"b\"}", Err("prompts.jsonl:2: expected"));
         check("{\"instruction\":\" \"}", Err("prompts.jsonl:1: the instruction is empty"));
         check("\n", Err("the eval set is empty"));

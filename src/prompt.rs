@@ -32,14 +32,14 @@ nothing beside the point, expert, clear and pleasant to read.
 
 ";
 
-const RATE_WITH_REASONS: &str = "\
-
+const RATE_WITH_REASONS: &str = "
+\
 First give your reasons in one or two sentences. Then write the rating alone on the last line, in \
 the form
 Score: <rating>";
 
-const RATE_AT_ONCE: &str = "\
-
+const RATE_AT_ONCE: &str = "
+\
 Give the rating alone, in the form
 Score: <rating>";
 
@@ -51,8 +51,8 @@ in which they stand nor their length should count.
 
 ";
 
-const COMPARE_ENDING: &str = "\
-
+const COMPARE_ENDING: &str = "
+\
 Which answer is better, A or B? Reply with one letter.";
 
 /// What precedes the letter that a comparison asks for.

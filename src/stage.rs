@@ -1,10 +1,5 @@
 //! The one shape that augment, curate, generate and judge share: a row in, questions, replies, a row out.
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    path::Path,
-    time::Instant,
-};
+use std::{cell::RefCell, collections::HashMap, path::Path, time::Instant};
 
 use crate::{
     lm::{Lm, Reply, Request},
@@ -38,8 +33,7 @@ pub fn map<I: Row, O: Row>(
     watch: Watch,
 ) -> anyhow::Result<Vec<O>> {
     let log = RefCell::new(Log::<O>::open(out)?);
-    let todo: Vec<&I> =
-        inputs.iter().filter(|input| !log.borrow().contains(input.id())).collect();
+    let todo: Vec<&I> = inputs.iter().filter(|input| !log.borrow().contains(input.id())).collect();
     if !todo.is_empty() {
         watch(Event::Begin { what: what.to_owned(), total: inputs.len() as u64, unit: Unit::Rows });
         watch(Event::Advance((inputs.len() - todo.len()) as u64));

@@ -75,10 +75,13 @@ struct AlpacaEval {
 /// # Errors
 /// When the file is neither; the message names the item.
 pub fn human_pairs(path: &Path) -> anyhow::Result<Vec<HumanPair>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let items: Vec<serde_json::Value> = match text.trim_start().starts_with('[') {
         true => serde_json::from_str(&text),
-        false => text.lines().filter(|line| !line.trim().is_empty()).map(serde_json::from_str).collect(),
+        false => {
+            text.lines().filter(|line| !line.trim().is_empty()).map(serde_json::from_str).collect()
+        }
     }
     .with_context(|| format!("{}: neither a JSON array nor JSONL", path.display()))?;
     let pair = |(number, item): (usize, serde_json::Value)| {
@@ -177,7 +180,8 @@ pub fn measure(
             missing += 1;
             continue;
         }
-        let score = verdicts.iter().map(|verdict| verdict.score()).sum::<f64>() / verdicts.len() as f64;
+        let score =
+            verdicts.iter().map(|verdict| verdict.score()).sum::<f64>() / verdicts.len() as f64;
         right.push(towards(half_step(score, 0.5)));
         // An order-free preference is a difference, the others are shares.
         let preference: f64 = found.iter().filter_map(|judgment| judgment.preference).sum();
@@ -187,14 +191,16 @@ pub fn measure(
         };
         right_by_preference.push(towards(half_step(preference, even)));
     }
-    anyhow::ensure!(!right.is_empty(), "no pair has both a human majority and a verdict");
+    let share = |scores: &[f64]| {
+        stats::mean(scores).context("no pair has both a human majority and a verdict")
+    };
     Ok(Measured {
         pairs: pairs.len(),
-        agreement: stats::win_rate(&right),
-        by_preference: stats::win_rate(&right_by_preference),
-        consistency: (both > 0).then(|| stats::proportion(same, both)),
+        agreement: share(&right)?,
+        by_preference: share(&right_by_preference)?,
+        consistency: stats::proportion(same, both),
         missing,
-        longer: stats::win_rate(&longer),
+        longer: share(&longer)?,
     })
 }
 

@@ -62,7 +62,10 @@ impl Local {
             seen(text_indices[at], Reply { text, finish, log_probabilities: Vec::new() })
         })?;
         let mut scored = |indices: &[usize], at: usize, log_probabilities| {
-            seen(indices[at], Reply { text: String::new(), finish: Finish::Stop, log_probabilities })
+            seen(
+                indices[at],
+                Reply { text: String::new(), finish: Finish::Stop, log_probabilities },
+            )
         };
         let (indices, items) = choices;
         self.model.next_token_log_probabilities(&items, |at, found| {

@@ -99,6 +99,19 @@ pub fn read<T: Row>(path: &Path) -> anyhow::Result<Vec<T>> {
     Ok(parse(path, &bytes)?.into_iter().map(|(_, row)| row).collect())
 }
 
+/// Reads the whole rows of a file that may not exist yet, or that a running stage may be writing.
+///
+/// # Errors
+/// When a whole line is not a row: the message has file and line.
+pub fn read_so_far<T: Row>(path: &Path) -> anyhow::Result<Vec<T>> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    Ok(parse(path, &bytes[..whole])?.into_iter().map(|(_, row)| row).collect())
+}
+
 /// Replaces a file in one step: a reader sees the old content or the new, never a part.
 pub fn write_atomic(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let directory = path.parent().context("a file path has a parent")?;
@@ -186,6 +199,16 @@ mod tests {
             }
             assert_eq!(fs::read(&path).unwrap(), whole, "cut at byte {cut}");
         }
+    }
+
+    #[test]
+    fn a_growing_file_is_read_up_to_its_last_whole_row() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rows.jsonl");
+        assert_eq!(read_so_far::<Prompt>(&path).unwrap(), []);
+        let line = serde_json::to_string(&prompt("a")).unwrap();
+        fs::write(&path, format!("{line}\n{}", &line[..9])).unwrap();
+        assert_eq!(read_so_far::<Prompt>(&path).unwrap(), [prompt("a")]);
     }
 
     #[test]

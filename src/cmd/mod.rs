@@ -1,0 +1,32 @@
+//! One verb a file. The only code that prints: data to stdout, talk to stderr.
+#![expect(clippy::print_stdout, clippy::print_stderr)]
+
+mod agreement;
+mod plan;
+mod progress;
+mod report;
+mod run;
+
+use clap::Subcommand;
+
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    Run(run::RunArgs),
+    Plan(plan::PlanArgs),
+    Report(report::ReportArgs),
+    Agreement(agreement::AgreementArgs),
+}
+
+pub(crate) fn run(verb: Verb) -> anyhow::Result<()> {
+    match verb {
+        Verb::Run(args) => run::run(&args),
+        Verb::Plan(args) => plan::run(&args),
+        Verb::Report(args) => report::run(&args),
+        Verb::Agreement(args) => agreement::run(&args),
+    }
+}
+
+/// Says something to the person at the terminal.
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}

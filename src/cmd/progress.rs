@@ -1,0 +1,117 @@
+//! Progress bars on stderr, or a line now and then where it is no terminal.
+use std::{cell::RefCell, io::IsTerminal, time::Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use spyhop::watch::{Event, Unit};
+
+/// Draws what long work tells.
+pub(super) struct Progress {
+    state: RefCell<State>,
+}
+
+struct State {
+    is_terminal: bool,
+    bar: Option<ProgressBar>,
+    what: String,
+    shown: String,
+    began: Instant,
+    said: Instant,
+}
+
+/// Seconds between two lines where no bar can be drawn.
+const LINE_EVERY: f64 = 20.0;
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        let state = State {
+            is_terminal: std::io::stderr().is_terminal(),
+            bar: None,
+            what: String::new(),
+            shown: String::new(),
+            began: now,
+            said: now,
+        };
+        Self { state: RefCell::new(state) }
+    }
+
+    pub(super) fn watch(&self, event: Event) {
+        self.state.borrow_mut().watch(event);
+    }
+}
+
+impl State {
+    fn watch(&mut self, event: Event) {
+        match event {
+            Event::Begin { what, total, unit } => {
+                self.bar = Some(bar(&what, total, unit, self.is_terminal));
+                (self.what, self.shown) = (what, String::new());
+                (self.began, self.said) = (Instant::now(), Instant::now());
+            }
+            Event::Advance(count) => {
+                if let Some(bar) = &self.bar {
+                    bar.inc(count);
+                    self.line();
+                }
+            }
+            Event::Show(text) => {
+                if let Some(bar) = &self.bar {
+                    bar.set_message(text.clone());
+                }
+                self.shown = text;
+                self.line();
+            }
+            Event::End => {
+                if let Some(bar) = self.bar.take() {
+                    let (done, seconds) = (bar.position(), self.began.elapsed().as_secs_f64());
+                    bar.finish_and_clear();
+                    super::say(&format!(
+                        "  {:<28} {done:>8}   {seconds:>6.1} s   {}",
+                        self.what, self.shown
+                    ));
+                }
+            }
+            Event::Say(text) => match &self.bar {
+                Some(bar) => bar.suspend(|| super::say(&text)),
+                None => super::say(&text),
+            },
+        }
+    }
+
+    /// Where no bar can be drawn, says now and then how far the work is.
+    fn line(&mut self) {
+        let Some(bar) = &self.bar else { return };
+        if self.is_terminal || self.said.elapsed().as_secs_f64() < LINE_EVERY {
+            return;
+        }
+        let total = bar.length().map_or(String::new(), |total| format!(" of {total}"));
+        super::say(&format!("  {:<28} {:>8}{total}   {}", self.what, bar.position(), self.shown));
+        self.said = Instant::now();
+    }
+}
+
+fn bar(what: &str, total: u64, unit: Unit, is_terminal: bool) -> ProgressBar {
+    let count = match unit {
+        Unit::Bytes => "{bytes} of {total_bytes}",
+        Unit::Rows | Unit::Tokens => "{human_pos} of {human_len}",
+    };
+    // A total of zero: nobody knows how much there is.
+    let template = match total {
+        0 => "  {prefix:<28} {spinner} {elapsed} {msg}".to_owned(),
+        _ => format!("  {{prefix:<28}} {{bar:24}} {count}, {{eta}} left  {{msg}}"),
+    };
+    let style = ProgressStyle::with_template(&template).unwrap_or(ProgressStyle::default_bar());
+    let bar = match total {
+        0 => ProgressBar::no_length(),
+        _ => ProgressBar::new(total),
+    };
+    if !is_terminal {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    bar.set_style(style.progress_chars("━╸─"));
+    bar.set_prefix(what.to_owned());
+    if is_terminal {
+        bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    }
+    bar
+}

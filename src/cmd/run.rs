@@ -1,0 +1,30 @@
+use std::path::{Path, PathBuf};
+
+use spyhop::{iterate, recipe::Recipe, report, source};
+
+use super::{progress::Progress, say};
+
+/// Run a recipe: the whole loop, or what is left of it
+///
+/// Downloads go to $XDG_CACHE_HOME/spyhop (or ~/.cache/spyhop). A run that was stopped, however it
+/// was stopped, goes on where it was. At the end the win-rate table is printed to stdout, and the
+/// path of the report to stderr.
+#[derive(clap::Args)]
+pub(crate) struct RunArgs {
+    /// The recipe, such as recipes/quickstart.toml
+    recipe: PathBuf,
+    /// The run's directory [default: runs/<name of the recipe>]
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let recipe = Recipe::load(&args.recipe)?;
+    let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name));
+    let progress = Progress::new();
+    let report_page =
+        iterate::run(&recipe, &out, &source::cache_directory()?, &|event| progress.watch(event))?;
+    println!("{}", report::table(&report::win_rates(&out)?));
+    say(&format!("report: {}", report_page.display()));
+    Ok(())
+}

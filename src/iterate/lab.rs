@@ -1,0 +1,301 @@
+//! What the loop works with: the run's directory, the models by name, and each stage with its inputs
+//! and outputs filled in.
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+
+use crate::{
+    augment, corpus, curate,
+    finetune::{self, Direction},
+    generate, judge,
+    lm::{Lm, Weights},
+    prompt,
+    recipe::{Baseline, Recipe, Source},
+    record::{Augmented, Completion, Counts, Pair, Prompt, Rated, Row, Segment, content_id},
+    report, seed,
+    source::{self, Fetched},
+    store::{Provenance, RunDir, SourceUsed, read, write_atomic},
+    watch::{Event, Watch},
+};
+
+pub(super) struct Lab<'a> {
+    recipe: &'a Recipe,
+    run: RunDir,
+    base: Weights,
+    judge: Weights,
+    seed: Fetched,
+    corpus: Fetched,
+    prompts: Vec<Prompt>,
+    /// Identifies base and judge weights, and the eval set, among the inputs of stages.
+    hashes: Hashes,
+    watch: Watch<'a>,
+}
+
+struct Hashes {
+    base: String,
+    judge: String,
+    prompts: String,
+}
+
+impl<'a> Lab<'a> {
+    /// Opens the run's directory, and brings all that comes from outside.
+    pub(super) fn open(
+        recipe: &'a Recipe,
+        out: &Path,
+        cache: &Path,
+        watch: Watch<'a>,
+    ) -> anyhow::Result<Self> {
+        let run = RunDir::open(out, &recipe.resolved()?)?;
+        let mut sources = Vec::new();
+        let mut fetch = |role: &str, source: &Source| {
+            let fetched = source::fetch(source, &recipe.directory, cache, watch)
+                .with_context(|| format!("cannot get the {role}"))?;
+            sources.push(SourceUsed {
+                role: role.to_owned(),
+                from: fetched.from.clone(),
+                sha256: fetched.sha256.clone(),
+                bytes: fetched.bytes,
+            });
+            anyhow::Ok(fetched)
+        };
+        let model = match (&recipe.model.weights, &recipe.model.script) {
+            (Some(weights), _) => fetch("model", weights)?,
+            (None, Some(script)) => fetch("script", script)?,
+            (None, None) => anyhow::bail!("[model] needs one of `weights` and `script`"),
+        };
+        let base = match recipe.model.script {
+            Some(_) => Weights::Script { script: one_file(&model)?, model: "base".into() },
+            None => Weights::Files(model_path(&model)),
+        };
+        let (judge, judge_hash) = match &recipe.judge.weights {
+            None => {
+                let judge = match &base {
+                    Weights::Script { script, .. } => {
+                        Weights::Script { script: script.clone(), model: "judge".into() }
+                    }
+                    files @ Weights::Files(_) => files.clone(),
+                };
+                (judge, model.sha256.clone())
+            }
+            Some(weights) => {
+                let fetched = fetch("judge", weights)?;
+                (Weights::Files(model_path(&fetched)), fetched.sha256)
+            }
+        };
+        let seed = fetch("seed", &recipe.seed.source)?;
+        let corpus = fetch("corpus", &recipe.corpus.source)?;
+        let eval_set = fetch("eval set", &recipe.evaluate.prompts)?;
+        let prompts = generate::prompts(&one_file(&eval_set)?)?;
+        run.write_provenance(&Provenance {
+            spyhop_version: env!("CARGO_PKG_VERSION").to_owned(),
+            spyhop_commit: env!("SPYHOP_COMMIT").to_owned(),
+            device: device(),
+            sources,
+            prompts: prompt::hashes(),
+        })?;
+        write_rows(&run.path("prompts.jsonl"), &prompts)?;
+        let hashes = Hashes { base: model.sha256, judge: judge_hash, prompts: eval_set.sha256 };
+        Ok(Self { recipe, run, base, judge, seed, corpus, prompts, hashes, watch })
+    }
+
+    pub(super) fn seed(&self) -> anyhow::Result<Vec<Pair>> {
+        let path = one_file(&self.seed)?;
+        let settings = &self.recipe.seed;
+        self.run.stage("seed", &[&self.seed.sha256], |stage| {
+            seed::run(&path, settings, self.recipe.random_seed, stage, self.watch)
+        })?;
+        read(&self.run.path("seed.jsonl"))
+    }
+
+    pub(super) fn corpus(&self) -> anyhow::Result<Vec<Segment>> {
+        let Fetched { files, root, sha256, .. } = &self.corpus;
+        let settings = &self.recipe.corpus;
+        self.run.stage("corpus", &[sha256], |stage| {
+            corpus::run(files, root, settings, self.recipe.random_seed, stage, self.watch)
+        })?;
+        read(&self.run.path("segments.jsonl"))
+    }
+
+    /// Trains `model` from the base model.
+    pub(super) fn finetune(
+        &self,
+        model: &str,
+        direction: Direction,
+        pairs: &[Pair],
+    ) -> anyhow::Result<()> {
+        let taught = content_id(&pairs.iter().map(Row::id).collect::<Vec<_>>());
+        let inputs = [&self.hashes.base, &taught].map(String::as_str);
+        self.run.stage(&format!("{model}/finetune"), &inputs, |stage| {
+            finetune::run(
+                model,
+                &self.base,
+                pairs,
+                direction,
+                &self.recipe.finetune,
+                &self.recipe.tags,
+                self.recipe.random_seed,
+                &stage.path(model),
+                self.watch,
+            )?;
+            Ok(Counts::all(pairs.len()))
+        })?;
+        Ok(())
+    }
+
+    /// Has the backward model write an instruction for every segment.
+    pub(super) fn augment(&self, model: &str, segments: &[Segment]) -> anyhow::Result<Vec<Pair>> {
+        let inputs = [self.key(&format!("{model}/finetune"))?, self.key("corpus")?];
+        self.run.stage("augment", &inputs.each_ref().map(String::as_str), |stage| {
+            let out = stage.path("augmented.jsonl");
+            let settings = &self.recipe.augment;
+            let seed = self.recipe.random_seed;
+            augment::run(|| self.load(model), segments, settings, seed, &out, self.watch)
+        })?;
+        Ok(augment::pairs(&read::<Augmented>(&self.run.path("augmented.jsonl"))?))
+    }
+
+    /// Has `model` rate the pool, and chooses what `next` will learn from.
+    pub(super) fn curate(
+        &self,
+        model: &str,
+        pool: &[Pair],
+        next: &str,
+    ) -> anyhow::Result<Vec<Pair>> {
+        let settings = &self.recipe.curate;
+        let inputs = [self.key(&format!("{model}/finetune"))?, self.key("augment")?];
+        let out = self.run.path(model).join("ratings.jsonl");
+        self.run.stage(
+            &format!("{model}/curate"),
+            &inputs.each_ref().map(String::as_str),
+            |_| {
+                let seed = self.recipe.random_seed;
+                curate::run(|| self.load(model), pool, settings, seed, &out, self.watch)
+            },
+        )?;
+        let (kept, selection) = curate::select(pool, &read::<Rated>(&out)?, settings);
+        let json = serde_json::to_string_pretty(&selection)? + "\n";
+        write_atomic(&self.run.path(next).join("selection.json"), json.as_bytes())?;
+        if kept.is_empty() {
+            (self.watch)(Event::Say(format!(
+                "{model} rated no pair {} or more, so {next} learns from the seed alone; lower curate.threshold or set curate.at_least",
+                settings.threshold
+            )));
+        }
+        Ok(kept)
+    }
+
+    /// Has `model` answer the eval set.
+    pub(super) fn answer(&self, model: &str) -> anyhow::Result<()> {
+        let tags = self.recipe.tags.inference();
+        let (key, system) = match model {
+            // The base model as it came: its own system prompt, if its template has one.
+            "base" => (self.hashes.base.clone(), None),
+            _ => (self.key(&format!("{model}/finetune"))?, Some(tags.as_str())),
+        };
+        self.run.stage(&format!("{model}/generate"), &[&key, &self.hashes.prompts], |stage| {
+            let directory = stage.path(model);
+            fs::create_dir_all(&directory)?;
+            generate::run(
+                model,
+                || self.load(model),
+                &self.prompts,
+                system,
+                &self.recipe.evaluate,
+                self.recipe.random_seed,
+                &directory.join("completions.jsonl"),
+                self.watch,
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Has `model` answer the eval set, and the judge compare it with every baseline.
+    pub(super) fn evaluate(&self, model: &str, previous: Option<&str>) -> anyhow::Result<()> {
+        self.answer(model)?;
+        for baseline in &self.recipe.evaluate.baselines {
+            let (name, other) = match (baseline, previous) {
+                (Baseline::Base, _) => ("base", "base"),
+                (Baseline::Previous, Some(previous)) => ("previous", previous),
+                (Baseline::Previous, None) => continue,
+            };
+            self.judge(model, name, other)?;
+        }
+        Ok(())
+    }
+
+    fn judge(&self, model: &str, baseline: &str, other: &str) -> anyhow::Result<()> {
+        let answers = |model: &str| self.key(&format!("{model}/generate"));
+        let inputs = [answers(model)?, answers(other)?, self.hashes.judge.clone()];
+        let inputs = inputs.each_ref().map(String::as_str);
+        self.run.stage(&format!("{model}/judge-{baseline}"), &inputs, |stage| {
+            let completions =
+                |model: &str| read::<Completion>(&stage.path(model).join("completions.jsonl"));
+            judge::run(
+                || Lm::load(&self.judge),
+                &completions(model)?,
+                &completions(other)?,
+                self.recipe.judge.method,
+                &stage.path(model).join(format!("judgments-{baseline}.jsonl")),
+                self.watch,
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Writes the report, and returns its page.
+    pub(super) fn report(&self) -> anyhow::Result<PathBuf> {
+        report::build(self.run.root())?;
+        Ok(self.run.path("report").join("index.html"))
+    }
+
+    /// Identifies what a finished stage made, by what it was made from.
+    fn key(&self, stage: &str) -> anyhow::Result<String> {
+        let done = self.run.done(stage).with_context(|| format!("stage {stage} is not done"))?;
+        Ok(done.inputs)
+    }
+
+    fn load(&self, model: &str) -> anyhow::Result<Lm> {
+        let checkpoint = self.run.path(model).join("checkpoint");
+        match model {
+            "base" => Lm::load(&self.base),
+            _ => Lm::load(&Weights::of_checkpoint(&self.base, &checkpoint, model)),
+        }
+    }
+}
+
+/// Where a fetched model lies: its one file, or the directory of several.
+fn model_path(fetched: &Fetched) -> PathBuf {
+    match &fetched.files[..] {
+        [file] => file.clone(),
+        _ => fetched.root.clone(),
+    }
+}
+
+fn one_file(fetched: &Fetched) -> anyhow::Result<PathBuf> {
+    match &fetched.files[..] {
+        [file] => Ok(file.clone()),
+        files => anyhow::bail!("{}: one file is wanted here, not {}", fetched.from, files.len()),
+    }
+}
+
+fn write_rows<T: Row>(path: &Path, rows: &[T]) -> anyhow::Result<()> {
+    let mut text = Vec::new();
+    for row in rows {
+        serde_json::to_writer(&mut text, row)?;
+        text.push(b'\n');
+    }
+    write_atomic(path, &text)
+}
+
+/// The processor, as Linux names it, and how many threads are used.
+fn device() -> String {
+    let model = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("model name"))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    });
+    let model = model.unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    format!("{model}, {} threads", rayon::current_num_threads())
+}

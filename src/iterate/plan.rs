@@ -1,0 +1,120 @@
+//! What a run would do, and about how long it would take, without touching a model.
+use std::fs;
+
+use crate::recipe::{Baseline, RatingMethod, Recipe, SeedFormat, Source};
+
+/// A stage to come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    pub stage: String,
+    /// What it does, for people.
+    pub work: String,
+    /// Estimated seconds; `None` where the recipe does not decide it, such as for downloads.
+    pub seconds: Option<f64>,
+}
+
+/// Tokens a second of a model of 135M weights on two cores of a 2022 server, the machine of
+/// `docs/performance.md`. A plan is in the right order of magnitude, not more.
+mod rate {
+    pub(super) const TRAIN: f64 = 200.0;
+    pub(super) const READ: f64 = 650.0;
+    pub(super) const WRITE: f64 = 210.0;
+}
+
+/// Tokens a row, as found in the quickstart: texts differ, so this is a guess for any other.
+mod tokens {
+    pub(super) const SEED_PAIR: f64 = 190.0;
+    pub(super) const CHARACTERS_A_TOKEN: f64 = 3.6;
+    pub(super) const INSTRUCTION: f64 = 30.0;
+    pub(super) const RUBRIC: f64 = 300.0;
+    pub(super) const PROMPT: f64 = 60.0;
+    /// Of the longest answer allowed.
+    pub(super) const SHARE_WRITTEN: f64 = 0.85;
+}
+
+/// The stages of a recipe, in order.
+///
+/// # Errors
+/// When the seed or the eval set is a local file that cannot be read.
+pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
+    let mut stages = Vec::new();
+    let mut add = |stage: String, work: String, seconds: Option<f64>| {
+        stages.push(Planned { stage, work, seconds: seconds.map(|s| s.ceil()) });
+    };
+    let seeds = local_lines(recipe, &recipe.seed.source)?
+        .filter(|_| recipe.seed.format == SeedFormat::Jsonl)
+        .map_or(recipe.seed.limit, |lines| lines.min(recipe.seed.limit)) as f64;
+    let prompts = local_lines(recipe, &recipe.evaluate.prompts)?;
+    let known_prompts = prompts.unwrap_or(805) as f64;
+    let prompts = prompts.map_or("the eval set's".to_owned(), |prompts| prompts.to_string());
+    let segments = recipe.corpus.limit as f64;
+    let segment = (recipe.corpus.min_characters + recipe.corpus.max_characters) as f64
+        / 2.0
+        / tokens::CHARACTERS_A_TOKEN;
+    let scripted = recipe.model.script.is_some();
+    let time = |seconds: f64| Some(if scripted { 0.0 } else { seconds });
+    let train = |pairs: f64, extra: f64| {
+        let tokens = pairs * tokens::SEED_PAIR + extra * (segment + tokens::INSTRUCTION);
+        time(recipe.finetune.epochs * tokens / rate::TRAIN)
+    };
+    let epochs = recipe.finetune.epochs;
+
+    add("seed".into(), format!("at most {} pairs", recipe.seed.limit), None);
+    add("corpus".into(), format!("at most {} segments", recipe.corpus.limit), None);
+    add("backward/finetune".into(), format!("{seeds} pairs, {epochs} epochs"), train(seeds, 0.0));
+    let augment = segments * (segment / rate::READ + tokens::INSTRUCTION / rate::WRITE);
+    add("augment".into(), format!("{segments} instructions"), time(augment));
+    let answer = recipe.evaluate.max_tokens as f64 * tokens::SHARE_WRITTEN;
+    let answers = known_prompts * (tokens::PROMPT / rate::READ + answer / rate::WRITE);
+    let answers_work = format!("{prompts} answers");
+    let judged = 2.0 * known_prompts * (tokens::PROMPT + answer) / rate::READ;
+    let baselines = |model: &str, first: bool, add: &mut dyn FnMut(String, String, Option<f64>)| {
+        for baseline in &recipe.evaluate.baselines {
+            let name = match baseline {
+                Baseline::Base => "base",
+                Baseline::Previous if first => continue,
+                Baseline::Previous => "previous",
+            };
+            add(format!("{model}/judge-{name}"), format!("{prompts} comparisons"), time(judged));
+        }
+    };
+    add("base/generate".into(), answers_work.clone(), time(answers));
+    add("M0/finetune".into(), format!("{seeds} pairs, {epochs} epochs"), train(seeds, 0.0));
+    add("M0/generate".into(), answers_work.clone(), time(answers));
+    baselines("M0", true, &mut add);
+    for iteration in 1..=recipe.iterations {
+        let (previous, model) = (format!("M{}", iteration - 1), format!("M{iteration}"));
+        let read = segments * (segment + tokens::RUBRIC) / rate::READ;
+        let written = match recipe.curate.rating {
+            RatingMethod::Probabilities => 0.0,
+            RatingMethod::Text => {
+                let reply = recipe.curate.max_tokens as f64 * tokens::SHARE_WRITTEN;
+                segments * recipe.curate.samples as f64 * reply / rate::WRITE
+            }
+        };
+        add(format!("{previous}/curate"), format!("{segments} ratings"), time(read + written));
+        let kept = recipe.curate.at_least as f64;
+        add(
+            format!("{model}/finetune"),
+            format!("{seeds} pairs and those kept, {epochs} epochs"),
+            train(seeds, kept.max(segments / 4.0)),
+        );
+        add(format!("{model}/generate"), answers_work.clone(), time(answers));
+        baselines(&model, false, &mut add);
+    }
+    Ok(stages)
+}
+
+/// Lines of a source that is a local file.
+fn local_lines(recipe: &Recipe, source: &Source) -> anyhow::Result<Option<usize>> {
+    let Some(name) = source.from.first().and_then(|from| from.strip_prefix("file:")) else {
+        return Ok(None);
+    };
+    let path = recipe.directory.join(name);
+    if path.extension().is_some_and(|extension| extension == "gz") || name.contains('#') {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(&path)
+        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
+    Ok(Some(text.lines().filter(|line| !line.trim().is_empty()).count()))
+}

@@ -1,0 +1,131 @@
+//! How pairs were rated and chosen, and whether the choice was the one that was meant.
+use super::{
+    document::{Block, Figure, Table},
+    plot,
+    run::Run,
+    words,
+};
+use crate::{
+    record::{Rated, Selection},
+    stats::{self, Estimate},
+};
+
+/// How one model's ratings spread over the scale.
+#[derive(Debug)]
+pub(super) struct Ratings {
+    pub(super) rated_by: String,
+    /// Share of the rated pairs in each of [`BINS`].
+    pub(super) shares: Vec<Option<Estimate>>,
+    pub(super) rated: usize,
+    pub(super) unrated: usize,
+}
+
+/// Lower ends of the bins, each half a point wide; 5 itself falls into the last.
+pub(super) const BINS: [f64; 8] = [1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5];
+
+pub(super) fn blocks(run: &Run) -> anyhow::Result<Vec<Block>> {
+    let mut table = Table::new(&[
+        "Chosen for",
+        "Rated by",
+        "Pairs#",
+        "Unrated#",
+        "Threshold#",
+        "Reached it#",
+        "Kept#",
+        "Lowest kept#",
+        "Kept by",
+    ]);
+    let models = run.models();
+    let mut warnings = Vec::new();
+    for (before, model) in models.iter().zip(&models[1..]) {
+        let Some(selection) = run.selection(model)? else { continue };
+        table.rows.push(vec![
+            model.clone(),
+            before.clone(),
+            words::count(selection.pairs),
+            words::count(selection.unrated),
+            selection.threshold.to_string(),
+            words::count(selection.reached_threshold),
+            words::count(selection.kept),
+            selection
+                .lowest_kept
+                .map_or_else(|| words::NOT_APPLICABLE.into(), |rating| format!("{rating:.2}")),
+            if selection.fallback { "FALLBACK" } else { "threshold" }.into(),
+        ]);
+        warnings.extend(warn(model, &selection));
+    }
+    if table.rows.is_empty() {
+        return Ok(vec![Block::paragraph("No pairs are curated yet.")]);
+    }
+    let mut blocks: Vec<Block> = warnings.into_iter().map(Block::warning).collect();
+    blocks.push(Block::Table(table));
+    if let Some(figure) = figure(run)? {
+        blocks.push(Block::Figure(figure));
+    }
+    Ok(blocks)
+}
+
+pub(super) fn figure(run: &Run) -> anyhow::Result<Option<Figure>> {
+    let mut all = Vec::new();
+    for model in run.models() {
+        let rows = run.ratings(&model)?;
+        if !rows.is_empty() {
+            all.push(spread(model, &rows));
+        }
+    }
+    if all.is_empty() {
+        return Ok(None);
+    }
+    let caption = all.iter().map(|ratings| {
+        format!(
+            "{}: n = {}, {} unrated",
+            ratings.rated_by,
+            words::count(ratings.rated),
+            ratings.unrated
+        )
+    });
+    let caption = format!(
+        "Share of the rated pairs in each half point of the scale, with 95% intervals. {}. The dashed line is the threshold.",
+        caption.collect::<Vec<_>>().join("; ")
+    );
+    Ok(Some(Figure {
+        svg: plot::ratings(&all, run.recipe.curate.threshold)?,
+        file: Some("ratings_by_iteration.svg"),
+        title: "Ratings by iteration",
+        caption,
+    }))
+}
+
+fn spread(rated_by: String, rows: &[Rated]) -> Ratings {
+    let ratings: Vec<f64> = rows.iter().filter_map(|row| row.rating).collect();
+    let bin = |rating: f64| BINS.iter().rposition(|&lower| rating >= lower).unwrap_or(0);
+    let share = |index: usize| {
+        let inside = ratings.iter().filter(|&&rating| bin(rating) == index).count();
+        stats::proportion(inside, ratings.len())
+    };
+    Ratings {
+        rated_by,
+        shares: (0..BINS.len()).map(share).collect(),
+        rated: ratings.len(),
+        unrated: rows.len() - ratings.len(),
+    }
+}
+
+fn warn(model: &str, selection: &Selection) -> Vec<String> {
+    let Selection { pairs, unrated, threshold, reached_threshold, kept, .. } = selection;
+    let mut warnings = Vec::new();
+    if selection.fallback {
+        let lowest = selection
+            .lowest_kept
+            .map_or_else(String::new, |rating| format!(", down to a rating of {rating:.2}"));
+        warnings.push(format!(
+            "The fallback was used for {model}: only {reached_threshold} of {pairs} pairs were rated at least {threshold}, so the {kept} best rated were kept{lowest}. {model} is not a model trained on pairs of that quality."
+        ));
+    }
+    if unrated * 10 > *pairs {
+        warnings.push(format!(
+            "For {model}, {unrated} of {pairs} replies held no rating that could be read; those pairs could not be chosen."
+        ));
+    }
+    warnings
+}

@@ -1,0 +1,247 @@
+//! What this run does differently from the paper, computed from its recipe.
+//!
+//! The paper's values: arXiv 2308.06259, sections 2 and 3 and its appendix on training.
+use super::{judge_card, run::Run, words};
+use crate::recipe::{Baseline, JudgeMethod, RatingMethod, Recipe, SeedFormat, Tag};
+
+#[derive(Debug)]
+pub(super) struct Deviation {
+    pub(super) what: &'static str,
+    pub(super) here: String,
+    pub(super) paper: &'static str,
+}
+
+/// Every deviation, in the order of the loop.
+pub(super) fn of(run: &Run) -> Vec<Deviation> {
+    let recipe = &run.recipe;
+    let mut found = Vec::new();
+    let mut note = |differs: bool, what, here: String, paper| {
+        if differs {
+            found.push(Deviation { what, here, paper });
+        }
+    };
+    note(true, "Base model", base_model(run), "LLaMA 7B, 33B and 65B");
+    let seed_pairs = counted(run, "seed");
+    note(
+        seed_pairs != Some(3_200) || recipe.seed.format != SeedFormat::OpenAssistant,
+        "Seed",
+        match (seed_pairs, recipe.seed.format) {
+            (None, _) => format!("at most {} pairs", words::count(recipe.seed.limit)),
+            (Some(n), SeedFormat::OpenAssistant) => {
+                format!("{} pairs of Open Assistant", words::count(n))
+            }
+            (Some(n), SeedFormat::Jsonl) => format!("{} pairs of its own", words::count(n)),
+        },
+        "3,200 pairs of Open Assistant: first turn, English, rank 0",
+    );
+    note(true, "Corpus", corpus(run), "502,133 segments of English ClueWeb");
+    note(
+        (recipe.corpus.min_characters, recipe.corpus.max_characters) != (600, 3_000),
+        "Segment length",
+        format!(
+            "{} to {} characters",
+            words::count(recipe.corpus.min_characters),
+            words::count(recipe.corpus.max_characters)
+        ),
+        "600 to 3,000 characters",
+    );
+    note(
+        true,
+        "Repetition filter",
+        format!(
+            "n-grams of {} words, Jaccard similarity of {}",
+            recipe.corpus.repetition_ngram, recipe.corpus.repetition_threshold
+        ),
+        "not stated",
+    );
+    tags(recipe, &mut note);
+    finetuning(run, &mut note);
+    note(
+        (recipe.augment.temperature, recipe.augment.top_p) != (0.7, 0.9),
+        "Sampling of instructions",
+        sampling(recipe.augment.temperature, recipe.augment.top_p),
+        "temperature 0.7, top-p 0.9",
+    );
+    curating(recipe, &mut note);
+    note(recipe.iterations != 2, "Iterations", recipe.iterations.to_string(), "2");
+    evaluation(run, &mut note);
+    found
+}
+
+type Note<'a> = dyn FnMut(bool, &'static str, String, &'static str) + 'a;
+
+fn counted(run: &Run, stage: &str) -> Option<usize> {
+    run.done.iter().find(|done| done.id == stage).map(|done| done.counts.kept)
+}
+
+fn base_model(run: &Run) -> String {
+    let Some(source) = &run.recipe.model.weights else {
+        return "a script of replies, no model".into();
+    };
+    let used = run.provenance.as_ref().and_then(|provenance| {
+        provenance.sources.iter().find(|used| source.from.contains(&used.from))
+    });
+    match used {
+        Some(used) => format!("{} ({})", words::visible(&used.from), words::bytes(used.bytes)),
+        None => words::visible(&words::list(&source.from)),
+    }
+}
+
+fn corpus(run: &Run) -> String {
+    let from = words::visible(&words::list(&run.recipe.corpus.source.from));
+    match counted(run, "corpus") {
+        Some(segments) => format!("{} of {from}", words::counted(segments, "segment")),
+        None => format!("at most {} segments of {from}", words::count(run.recipe.corpus.limit)),
+    }
+}
+
+fn sampling(temperature: f64, top_p: f64) -> String {
+    format!("temperature {temperature}, top-p {top_p}")
+}
+
+fn tags(recipe: &Recipe, note: &mut Note) {
+    let tags = &recipe.tags;
+    let paper =
+        ["Answer in the style of an AI Assistant.", "Answer with knowledge from web search."];
+    note(
+        [tags.seed.as_str(), tags.augmented.as_str()] != paper,
+        "System prompts",
+        format!(
+            "seed: \"{}\"; augmented: \"{}\"",
+            words::visible(&tags.seed),
+            words::visible(&tags.augmented)
+        ),
+        "seed: \"Answer in the style of an AI Assistant.\"; augmented: \"Answer with knowledge from web search.\"",
+    );
+    note(
+        tags.inference != [Tag::Seed, Tag::Augmented],
+        "System prompt when answering",
+        if tags.inference.is_empty() {
+            "none".into()
+        } else {
+            format!("\"{}\"", words::visible(&tags.inference()))
+        },
+        "both together",
+    );
+}
+
+fn finetuning(run: &Run, note: &mut Note) {
+    let finetune = &run.recipe.finetune;
+    note(
+        true,
+        "Length of training",
+        format!("{} epochs, whatever the number of pairs", finetune.epochs),
+        "a fixed number of steps for each size: 500 of 32 pairs for 3,200 pairs (5 epochs), 1,600 for 51,200 (1 epoch)",
+    );
+    let papers_batch = if counted(run, "seed").is_some_and(|n| n < 3_000) { 8 } else { 32 };
+    note(
+        finetune.batch_size != papers_batch,
+        "Batch",
+        words::counted(finetune.batch_size, "pair"),
+        "32 pairs, or 8 below 3,000 pairs",
+    );
+    note(
+        (finetune.learning_rate, finetune.final_learning_rate) != (1e-5, 9e-6),
+        "Learning rate",
+        format!("{:e} to {:e}, linear", finetune.learning_rate, finetune.final_learning_rate),
+        "1e-5 to 9e-6, linear",
+    );
+    note(finetune.weight_decay != 0.1, "Weight decay", finetune.weight_decay.to_string(), "0.1");
+    note(true, "Dropout", "not used".into(), "0.1");
+    note(
+        true,
+        "Gradient norm and longest example",
+        format!(
+            "clipped at {}; {} tokens",
+            finetune.gradient_clip,
+            words::count(finetune.max_tokens)
+        ),
+        "not stated",
+    );
+}
+
+fn curating(recipe: &Recipe, note: &mut Note) {
+    let curate = &recipe.curate;
+    note(
+        curate.rating == RatingMethod::Probabilities,
+        "Rating",
+        "mean of 1 to 5 under the model's next-token probabilities".into(),
+        "the model writes its reasons and a score",
+    );
+    note(
+        curate.rating == RatingMethod::Text && curate.samples != 1,
+        "Replies for a rating",
+        format!("mean of {}", curate.samples),
+        "one, as far as stated",
+    );
+    note(
+        curate.rating == RatingMethod::Text && (curate.temperature, curate.top_p) != (0.7, 0.9),
+        "Sampling of ratings",
+        sampling(curate.temperature, curate.top_p),
+        "temperature 0.7, top-p 0.9",
+    );
+    note(
+        curate.threshold != 4.5 || curate.at_least > 0,
+        "Pairs kept",
+        format!(
+            "rated {} and more{}",
+            curate.threshold,
+            if curate.at_least > 0 {
+                format!(", but at least the {} best rated", words::count(curate.at_least))
+            } else {
+                String::new()
+            }
+        ),
+        "rated 4.5 and more",
+    );
+}
+
+fn evaluation(run: &Run, note: &mut Note) {
+    let evaluate = &run.recipe.evaluate;
+    let prompts = match run.prompts.len() {
+        0 => words::visible(&words::list(&evaluate.prompts.from)),
+        n => words::counted(n, "prompt"),
+    };
+    note(
+        true,
+        "Eval set",
+        prompts,
+        "1,130 prompts of six public sets and the authors' own; AlpacaEval's 805",
+    );
+    note(
+        (evaluate.temperature, evaluate.top_p) != (0.7, 0.9),
+        "Sampling of answers",
+        sampling(evaluate.temperature, evaluate.top_p),
+        "temperature 0.7, top-p 0.9",
+    );
+    note(
+        true,
+        "Longest answer",
+        format!("{} tokens", words::count(evaluate.max_tokens)),
+        "not stated",
+    );
+    let baselines: Vec<String> = evaluate
+        .baselines
+        .iter()
+        .map(|baseline| match baseline {
+            Baseline::Base => "the base model".into(),
+            Baseline::Previous => "the iteration before".into(),
+        })
+        .collect();
+    note(
+        true,
+        "Baselines",
+        words::list(&baselines),
+        "text-davinci-003; other models in the human evaluation",
+    );
+    let method = match run.recipe.judge.method {
+        JudgeMethod::Choice => "chooses",
+        JudgeMethod::Likelihood => "compares likelihoods",
+    };
+    note(
+        true,
+        "Judge",
+        format!("{}; {method}", judge_card::model(run)),
+        "GPT-4 with AlpacaEval's prompt, and people",
+    );
+}

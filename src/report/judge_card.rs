@@ -1,0 +1,98 @@
+//! Who judged, and how far its word can be trusted: printed beside every number it produced.
+use super::{
+    document::{Block, Table},
+    run::Run,
+    win_rates::WinRates,
+    words,
+};
+use crate::recipe::{Agreement, JudgeMethod};
+
+/// Lowest believable agreement with people below which a judge counts as weak.
+///
+/// Two people agree on 66% of such pairs (AlpacaEval's human annotators: 65.66%), so a judge that
+/// may lie below 65% is not shown to do what one person would.
+const WEAK_BELOW: f64 = 0.65;
+
+pub(super) fn is_weak(agreement: Option<&Agreement>) -> bool {
+    agreement.is_none_or(|agreement| agreement.lower < WEAK_BELOW)
+}
+
+/// One sentence on the judge's measured quality.
+pub(super) fn quality(run: &Run) -> String {
+    match &run.recipe.judge.agreement {
+        None => "How often this judge agrees with people is not known.".into(),
+        Some(agreement) => format!(
+            "This judge sides with the majority of people on {} [{:.1}, {:.1}] of pairs, n = {} ({}).",
+            words::percent(agreement.estimate),
+            100.0 * agreement.lower,
+            100.0 * agreement.upper,
+            words::count(agreement.n),
+            words::visible(&agreement.measured_on)
+        ),
+    }
+}
+
+/// The warning beside the headline, when one is due.
+pub(super) fn warning(run: &Run) -> Option<String> {
+    if run.recipe.model.script.is_some() {
+        return Some(
+            "A script of replies stands in for the model and the judge. The numbers show that the pipeline works and nothing else.".into(),
+        );
+    }
+    is_weak(run.recipe.judge.agreement.as_ref()).then(|| {
+        format!(
+            "The judge is weak. {} People agree with each other on about 66% of such pairs. Verdicts of such a judge prove the pipeline, not the model. Name a stronger judge in the recipe: [judge] weights = {{ from = [\"hf:...\"] }}; see docs/recipes.md.",
+            quality(run)
+        )
+    })
+}
+
+pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> Vec<Block> {
+    let method = match run.recipe.judge.method {
+        JudgeMethod::Choice => {
+            "Choice: it is shown both answers, in both orders, and the likelier next token of A and B is its verdict. A prompt's score is the mean of both orders."
+        }
+        JudgeMethod::Likelihood => {
+            "Likelihood: it reads each answer by itself, and prefers the one with the higher mean log-probability given the instruction. No order exists, so there is no order to be consistent in. Such a judge leans to fluent and expected answers."
+        }
+    };
+    let mut blocks = vec![
+        Block::paragraph(format!("Judge: {}. {method}", model(run))),
+        Block::paragraph(quality(run)),
+    ];
+    if let Some(warning) = warning(run) {
+        blocks.push(Block::warning(warning));
+    }
+    let mut table = Table::new(&[
+        "Comparison",
+        "Order consistency#",
+        "First answer wins#",
+        "Identical answers#",
+        "Missing#",
+    ]);
+    for comparison in &win_rates.comparisons {
+        table.rows.push(vec![
+            format!("{} against {}", comparison.candidate, comparison.baseline),
+            words::estimate_or_none(comparison.order_consistency.as_ref()),
+            words::estimate_or_none(comparison.first_position.as_ref()),
+            comparison.identical.to_string(),
+            format!("{} of {}", comparison.missing, comparison.prompts),
+        ]);
+    }
+    if !table.rows.is_empty() {
+        blocks.push(Block::Table(table));
+        blocks.push(Block::paragraph(
+            "Order consistency: share of the prompts judged in both orders on which both verdicts agree. First answer wins: share won by the answer shown first, ties counting half; 50% for a judge that does not mind the order.",
+        ));
+    }
+    blocks
+}
+
+/// The judge's model, in a few words.
+pub(super) fn model(run: &Run) -> String {
+    match &run.recipe.judge.weights {
+        Some(source) => words::visible(&words::list(&source.from)),
+        None if run.recipe.model.script.is_some() => "the script that answers for the model".into(),
+        None => "the base model, untrained by this run".into(),
+    }
+}

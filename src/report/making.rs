@@ -1,0 +1,245 @@
+//! The sections that say what the models were made from, at what cost, and how far from the paper.
+use super::{
+    curation, deviations,
+    document::{Block, Figure, Section, Table},
+    plot,
+    run::Run,
+    words,
+};
+use crate::record::{Pair, TrainingStep};
+
+pub(super) fn sections(run: &Run) -> anyhow::Result<Vec<Section>> {
+    Ok(vec![
+        Section { id: "curation", title: "Curation", blocks: curation::blocks(run)? },
+        Section { id: "data", title: "Data", blocks: data(run)? },
+        Section { id: "training", title: "Training", blocks: training(run)? },
+        Section { id: "paper", title: "Where it differs from the paper", blocks: paper(run) },
+    ])
+}
+
+/// The sections at the end of the report.
+pub(super) fn colophon(run: &Run) -> Vec<Section> {
+    vec![
+        Section { id: "stages", title: "Stages", blocks: stages(run) },
+        Section { id: "provenance", title: "Provenance", blocks: provenance(run) },
+    ]
+}
+
+fn data(run: &Run) -> anyhow::Result<Vec<Block>> {
+    let mut blocks = Vec::new();
+    if let Some(corpus) = run.done.iter().find(|done| done.id == "corpus") {
+        let mut table = Table::new(&["Segments of the corpus", "Count#", "Share#"]);
+        let all = corpus.counts.rows_in;
+        let mut push = |what: String, rows: usize| {
+            let share = if all == 0 { 0.0 } else { rows as f64 / all as f64 };
+            table.rows.push(vec![what, words::count(rows), words::percent(share)]);
+        };
+        push("Kept".into(), corpus.counts.kept);
+        for (reason, &rows) in &corpus.counts.dropped {
+            push(format!("Dropped: {}", reason.replace('_', " ")), rows);
+        }
+        if corpus.counts.failed > 0 {
+            push("Failed".into(), corpus.counts.failed);
+        }
+        push("All".into(), all);
+        blocks.push(Block::Table(table));
+    }
+    let mut table = Table::new(&[
+        "Pairs",
+        "Count#",
+        "Instruction#",
+        "Output#",
+        "Paper: instruction#",
+        "output#",
+    ]);
+    let mut push = |name: String, pairs: &[(usize, usize)], paper: [&str; 2]| {
+        let lengths = |pick: fn(&(usize, usize)) -> usize| -> Vec<f64> {
+            pairs.iter().map(|pair| pick(pair) as f64).collect()
+        };
+        table.rows.push(vec![
+            name,
+            words::count(pairs.len()),
+            words::mean_and_deviation(&lengths(|pair| pair.0)),
+            words::mean_and_deviation(&lengths(|pair| pair.1)),
+            paper[0].into(),
+            paper[1].into(),
+        ]);
+    };
+    push("Seed".into(), &lengths(&run.seed_pairs()?), ["148 ± 322", "1,072 ± 818"]);
+    let augmented: Vec<(usize, usize)> = run
+        .augmented()?
+        .iter()
+        .filter_map(|row| {
+            let instruction = row.instruction.as_ref()?;
+            Some((instruction.chars().count(), row.output.chars().count()))
+        })
+        .collect();
+    push("Augmented, all".into(), &augmented, ["352 ± 134", "1,722 ± 653"]);
+    for model in run.models().iter().skip(1) {
+        let curated = lengths(&run.curated_pairs(model)?);
+        if !curated.is_empty() {
+            push(format!("Curated, for {model}"), &curated, ["115 ± 175", "1,663 ± 616"]);
+        }
+    }
+    blocks.push(Block::Table(table));
+    blocks.push(Block::paragraph(
+        "Lengths in characters, mean ± standard deviation. The paper's curated set is its A5 of the second iteration (Table 2).",
+    ));
+    Ok(blocks)
+}
+
+fn lengths(pairs: &[Pair]) -> Vec<(usize, usize)> {
+    pairs
+        .iter()
+        .map(|pair| (pair.instruction.chars().count(), pair.output.chars().count()))
+        .collect()
+}
+
+fn training(run: &Run) -> anyhow::Result<Vec<Block>> {
+    let mut table = Table::new(&[
+        "Model",
+        "Examples#",
+        "Tokens#",
+        "Trained#",
+        "Cut#",
+        "End of turn learned#",
+        "Steps#",
+        "Loss, first tenth#",
+        "last tenth#",
+        "Tokens/s#",
+    ]);
+    let mut curves = Vec::new();
+    let mut blocks = Vec::new();
+    for model in ["backward".to_owned()].into_iter().chain(run.models()) {
+        let Some(audit) = run.audit(&model)? else { continue };
+        let steps = run.training_steps(&model)?;
+        let unfinished = !run.is_done(&format!("{model}/finetune"));
+        let tenth = steps.len().div_ceil(10);
+        let seconds: f64 = steps.iter().map(|step| step.seconds).sum();
+        let tokens: usize = steps.iter().map(|step| step.tokens).sum();
+        table.rows.push(vec![
+            if unfinished { format!("{model} (in progress)") } else { model.clone() },
+            words::count(audit.examples),
+            words::count(audit.tokens),
+            words::percent(audit.trained_tokens as f64 / audit.tokens.max(1) as f64),
+            words::count(audit.truncated),
+            words::count(audit.end_of_turn_learned),
+            words::count(steps.len()),
+            mean_loss(&steps[..tenth]),
+            mean_loss(&steps[steps.len() - tenth..]),
+            if seconds > 0.0 {
+                words::whole(tokens as f64 / seconds)
+            } else {
+                words::NOT_APPLICABLE.into()
+            },
+        ]);
+        if audit.end_of_turn_learned * 10 < audit.examples * 9 {
+            blocks.push(Block::warning(format!(
+                "{model} learned the end of a turn from only {} of {} examples: it may not know when to stop.",
+                audit.end_of_turn_learned, audit.examples
+            )));
+        }
+        if !steps.is_empty() {
+            curves.push((model, steps.iter().map(|step| step.loss).collect()));
+        }
+    }
+    if table.rows.is_empty() {
+        return Ok(vec![Block::paragraph("No finetuning has begun yet.")]);
+    }
+    blocks.insert(0, Block::Table(table));
+    blocks.push(Block::paragraph(
+        "Trained: share of the tokens that carry a label, those of outputs and ends of turns. Loss: mean negative log-likelihood of a trained token, in nats.",
+    ));
+    if !curves.is_empty() {
+        blocks.push(Block::Figure(Figure {
+            svg: plot::losses(&curves)?,
+            file: None,
+            title: "Training loss",
+            caption: "Loss at each optimiser step, one training run a model.".into(),
+        }));
+    }
+    Ok(blocks)
+}
+
+fn mean_loss(steps: &[TrainingStep]) -> String {
+    let losses: Vec<f64> = steps.iter().map(|step| step.loss).collect();
+    crate::stats::mean_and_deviation(&losses)
+        .map_or_else(|| words::NOT_APPLICABLE.into(), |(mean, _)| format!("{mean:.3}"))
+}
+
+fn paper(run: &Run) -> Vec<Block> {
+    let mut table = Table::new(&["What", "This run", "The paper"]);
+    for deviation in deviations::of(run) {
+        table.rows.push(vec![deviation.what.into(), deviation.here, deviation.paper.into()]);
+    }
+    vec![
+        Block::paragraph(
+            "Li et al. 2023, \"Self-Alignment with Instruction Backtranslation\" (arXiv 2308.06259). Only what differs, or what the paper leaves open, is listed.",
+        ),
+        Block::Table(table),
+    ]
+}
+
+fn stages(run: &Run) -> Vec<Block> {
+    let mut table =
+        Table::new(&["Stage", "Rows in#", "Kept#", "Dropped#", "Failed#", "Wall time#"]);
+    for done in &run.done {
+        let counts = &done.counts;
+        table.rows.push(vec![
+            done.id.clone(),
+            words::count(counts.rows_in),
+            words::count(counts.kept),
+            words::count(counts.dropped.values().sum()),
+            words::count(counts.failed),
+            format!("{}{}", words::duration(done.seconds), if done.resumed { " *" } else { "" }),
+        ]);
+    }
+    let mut blocks = vec![Block::Table(table)];
+    let total: f64 = run.done.iter().map(|done| done.seconds).sum();
+    let resumed = run.done.iter().any(|done| done.resumed);
+    blocks.push(Block::paragraph(format!(
+        "{} in all.{}",
+        words::duration(total),
+        if resumed {
+            " * Begun by an earlier session, whose time is not counted: the true cost is higher."
+        } else {
+            ""
+        }
+    )));
+    let left: Vec<String> = run.stages().into_iter().filter(|stage| !run.is_done(stage)).collect();
+    if !left.is_empty() {
+        blocks.push(Block::paragraph(format!("Still to do: {}.", words::list(&left))));
+    }
+    blocks
+}
+
+fn provenance(run: &Run) -> Vec<Block> {
+    let Some(provenance) = &run.provenance else {
+        return vec![Block::paragraph("The run has not written its provenance yet.")];
+    };
+    let mut blocks = vec![Block::List {
+        items: vec![
+            format!("spyhop {} ({})", provenance.spyhop_version, provenance.spyhop_commit),
+            format!("Device: {}", words::visible(&provenance.device)),
+            format!("Random seed: {}", run.recipe.random_seed),
+        ],
+    }];
+    let mut table = Table::new(&["Source", "From", "Size#", "SHA-256"]);
+    for source in &provenance.sources {
+        table.rows.push(vec![
+            words::visible(&source.role),
+            words::visible(&source.from),
+            words::bytes(source.bytes),
+            words::visible(&source.sha256),
+        ]);
+    }
+    blocks.push(Block::Table(table));
+    if !provenance.prompts.is_empty() {
+        let mut table = Table::new(&["Prompt", "BLAKE3"]);
+        for (name, hash) in &provenance.prompts {
+            table.rows.push(vec![words::visible(name), words::visible(hash)]);
+        }
+        blocks.push(Block::Table(table));
+    }
+    blocks
+}

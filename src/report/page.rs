@@ -1,0 +1,45 @@
+//! `index.html`: the sections and the texts as one page that asks nobody for anything.
+//!
+//! Everything from outside is escaped by the template engine; only our own drawings go in as they
+//! are. A content security policy forbids scripts and requests in case anything slipped through.
+use anyhow::Context;
+use minijinja::{Environment, Value, context, syntax::SyntaxConfig, value::Serde};
+
+use super::{
+    answers::{Asked, Samples},
+    document::Section,
+};
+
+/// What the page shows, in order.
+#[derive(Debug)]
+pub(super) struct Page<'a> {
+    pub(super) name: &'a str,
+    pub(super) headline: &'a str,
+    pub(super) progress: &'a str,
+    pub(super) sections: &'a [Section],
+    pub(super) samples: &'a Samples,
+    pub(super) asked: &'a [Asked],
+    /// Stages and provenance, after the texts.
+    pub(super) colophon: &'a [Section],
+}
+
+impl Page<'_> {
+    pub(super) fn render(&self) -> anyhow::Result<String> {
+        let mut environment = Environment::new();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?;
+        environment.set_syntax(syntax);
+        environment.add_template("index.html", include_str!("page.html"))?;
+        let page = environment.get_template("index.html")?;
+        page.render(context! {
+            style => Value::from_safe_string(include_str!("page.css").to_owned()),
+            name => self.name,
+            headline => self.headline,
+            progress => self.progress,
+            sections => Value::from(Serde(self.sections)),
+            samples => Value::from(Serde(self.samples)),
+            asked => Value::from(Serde(self.asked)),
+            colophon => Value::from(Serde(self.colophon)),
+        })
+        .context("cannot fill in the report page")
+    }
+}
