@@ -21,6 +21,9 @@ struct State {
 /// Seconds between two lines where no bar can be drawn.
 const LINE_EVERY: f64 = 20.0;
 
+/// Work shorter than this many seconds leaves no line behind.
+const WORTH_A_LINE: f64 = 1.0;
+
 impl Progress {
     pub(super) fn new() -> Self {
         let now = Instant::now();

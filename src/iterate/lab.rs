@@ -248,6 +248,9 @@ impl<'a> Lab<'a> {
     /// Writes the report, and returns its page.
     pub(super) fn report(&self) -> anyhow::Result<PathBuf> {
         report::build(self.run.root())?;
+        if !self.run.worked() {
+            (self.watch)(Event::Say("every stage is done: nothing left to do".to_owned()));
+        }
         Ok(self.run.path("report").join("index.html"))
     }
 

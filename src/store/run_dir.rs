@@ -1,6 +1,6 @@
 //! The directory of one run: which stages are done, with what inputs, and by whom.
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     time::Instant,
@@ -17,6 +17,7 @@ use crate::record::{Counts, Done};
 pub struct RunDir {
     root: PathBuf,
     done: RefCell<Vec<Done>>,
+    worked: Cell<bool>,
     _lock: File,
 }
 
@@ -88,7 +89,8 @@ impl RunDir {
         } else {
             write_atomic(&recipe_path, recipe.as_bytes())?;
         }
-        Ok(Self { done: RefCell::new(finished(root)?), root: root.to_owned(), _lock: lock })
+        let done = RefCell::new(finished(root)?);
+        Ok(Self { done, worked: Cell::new(false), root: root.to_owned(), _lock: lock })
     }
 
     pub fn root(&self) -> &Path {
@@ -98,6 +100,11 @@ impl RunDir {
     /// A file or directory of the run.
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
+    }
+
+    /// Whether any stage ran since the directory was opened.
+    pub fn worked(&self) -> bool {
+        self.worked.get()
     }
 
     /// The record of a finished stage.
@@ -130,6 +137,7 @@ impl RunDir {
             );
             return Ok(false);
         }
+        self.worked.set(true);
         let marker = self.root.join("running");
         let resumed = fs::read_to_string(&marker).is_ok_and(|running| running == id);
         write_atomic(&marker, id.as_bytes())?;

@@ -1,0 +1,72 @@
+//! What each verb prints.
+use std::fs;
+
+use crate::Workplace;
+
+#[test]
+fn run_prints_the_table_on_stdout_and_the_path_on_stderr() {
+    let workplace = Workplace::new();
+    let output = workplace.run(&["run", "recipes/scripted.toml"]);
+    assert!(output.starts_with("exit 0"), "{output}");
+    let (stdout, stderr) = output.split_once("--- stderr\n").unwrap();
+    assert!(stdout.contains("18 of 18 stages done"), "{stdout}");
+    assert!(stdout.lines().all(|line| line.chars().count() <= 80), "{stdout}");
+    assert_eq!(stderr, "report: runs/scripted/report/index.html\n");
+    for name in ["index.html", "report.md", "win_rates.csv", "win_rate_by_iteration.svg"] {
+        assert!(workplace.path("runs/scripted/report").join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn report_repeats_itself_to_the_byte() {
+    let workplace = Workplace::new();
+    let table = workplace.run(&["run", "recipes/scripted.toml"]);
+    let page = workplace.path("runs/scripted/report/index.html");
+    let first = fs::read(&page).unwrap();
+    fs::remove_dir_all(page.parent().unwrap()).unwrap();
+    assert_eq!(workplace.run(&["report", "runs/scripted"]), table);
+    assert_eq!(fs::read(&page).unwrap(), first);
+}
+
+#[test]
+fn plan_lists_the_stages_and_touches_nothing() {
+    let workplace = Workplace::new();
+    let output = workplace.run(&["plan", "recipes/quickstart.toml"]);
+    let stages: Vec<&str> = output
+        .lines()
+        .skip_while(|line| !line.starts_with("stage"))
+        .skip(1)
+        .take_while(|line| !line.starts_with("in all"))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    let expected = "seed corpus backward/finetune augment base/generate M0/finetune M0/generate \
+        M0/judge-base M0/curate M1/finetune M1/generate M1/judge-base M1/judge-previous \
+        M1/curate M2/finetune M2/generate M2/judge-base M2/judge-previous";
+    assert_eq!(stages.join(" "), expected);
+    assert!(output.contains("72 pairs"), "{output}");
+    assert!(!workplace.path("cache").exists() && !workplace.path("runs").exists());
+}
+
+#[test]
+fn a_plan_is_what_a_run_does() {
+    let workplace = Workplace::new();
+    let plan = workplace.run(&["plan", "recipes/scripted.toml"]);
+    workplace.run(&["run", "recipes/scripted.toml"]);
+    let stages = fs::read_to_string(workplace.path("runs/scripted/stages.jsonl")).unwrap();
+    for line in stages.lines() {
+        let stage: serde_json::Value = serde_json::from_str(line).unwrap();
+        let id = stage["id"].as_str().unwrap();
+        assert!(plan.lines().any(|line| line.split_whitespace().next() == Some(id)), "{id}");
+    }
+}
+
+#[test]
+fn every_verb_explains_itself() {
+    let workplace = Workplace::new();
+    let help = workplace.run(&["--help"]);
+    for verb in ["run", "plan", "report", "agreement"] {
+        assert!(help.contains(&format!("\n  {verb} ")), "{help}");
+        let own = workplace.run(&[verb, "--help"]);
+        assert!(own.starts_with("exit 0") && own.contains("Usage: spyhop"), "{own}");
+    }
+}
