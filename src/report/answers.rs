@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{run::Run, win_rates::WinRates, words};
-use crate::record::{Finish, Order, Verdict, content_id};
+use crate::record::{Augmented, Finish, Judgment, Order, Verdict, content_id};
 
 /// Pairs shown from each end of the ratings.
 const SAMPLES: usize = 3;
@@ -73,23 +73,17 @@ pub(super) fn samples(run: &Run) -> anyhow::Result<Samples> {
         let id = content_id(&[instruction, &row.output]);
         let Some(ratings) = by_pair.get(&id) else { continue };
         if let Some((_, rating)) = ratings.iter().find(|(model, _)| *model == latest) {
-            rated.push((*rating, id, instruction, &row.output, ratings));
+            rated.push((*rating, id, row));
         }
     }
     rated.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     rated.dedup_by(|a, b| a.1 == b.1);
-    let shown = |(_, _, instruction, output, ratings): &(
-        f64,
-        String,
-        &String,
-        &String,
-        &Vec<(String, f64)>,
-    )| {
+    let shown = |(_, id, row): &(f64, String, &Augmented)| {
         let ratings: Vec<String> =
-            ratings.iter().map(|(model, rating)| format!("{rating:.2} by {model}")).collect();
+            by_pair[id].iter().map(|(model, rating)| format!("{rating:.2} by {model}")).collect();
         Sample {
-            instruction: words::visible(instruction),
-            output: words::visible(output),
+            instruction: words::visible(row.instruction.as_deref().unwrap_or_default()),
+            output: words::visible(&row.output),
             ratings: ratings.join(", "),
         }
     };
@@ -102,13 +96,12 @@ pub(super) fn samples(run: &Run) -> anyhow::Result<Samples> {
 
 /// Every prompt of the eval set that at least one model has answered.
 pub(super) fn browse(run: &Run, win_rates: &WinRates) -> anyhow::Result<Vec<Asked>> {
-    let mut looks: BTreeMap<(String, String), Vec<(Order, Option<Verdict>)>> = BTreeMap::new();
+    let mut looks: BTreeMap<(String, String), Vec<Judgment>> = BTreeMap::new();
     for model in run.models() {
         for of in ["base", "previous"] {
             for judgment in run.judgments(&model, of)?.unwrap_or_default() {
                 let name = versus(&judgment.candidate, &judgment.baseline);
-                let look = (judgment.order, judgment.verdict);
-                looks.entry((judgment.prompt_id, name)).or_default().push(look);
+                looks.entry((judgment.prompt_id.clone(), name)).or_default().push(judgment);
             }
         }
     }
@@ -145,7 +138,7 @@ pub(super) fn browse(run: &Run, win_rates: &WinRates) -> anyhow::Result<Vec<Aske
             }
         });
         Asked {
-            beginning: words::beginning(&prompt.instruction, 96),
+            beginning: words::beginning(&prompt.instruction, 80),
             dataset: words::visible(&prompt.dataset),
             instruction: words::visible(&prompt.instruction),
             answers,
@@ -160,22 +153,22 @@ fn versus(candidate: &str, baseline: &str) -> String {
 }
 
 /// `win shown first, loss shown second`.
-fn said(looks: &[(Order, Option<Verdict>)]) -> String {
-    let one = |(order, verdict): &(Order, Option<Verdict>)| {
-        let verdict = match verdict {
+fn said(looks: &[Judgment]) -> String {
+    let one = |look: &&Judgment| {
+        let verdict = match look.verdict {
             Some(Verdict::Win) => "win",
             Some(Verdict::Tie) => "tie",
             Some(Verdict::Loss) => "loss",
             None => "unreadable",
         };
-        let order = match order {
+        let order = match look.order {
             Order::CandidateFirst => " shown first",
             Order::BaselineFirst => " shown second",
             Order::OrderFree => "",
         };
         format!("{verdict}{order}")
     };
-    let mut looks = looks.to_vec();
-    looks.sort_by_key(|(order, _)| *order);
+    let mut looks: Vec<&Judgment> = looks.iter().collect();
+    looks.sort_by_key(|look| look.order);
     looks.iter().map(one).collect::<Vec<_>>().join(", ")
 }

@@ -65,7 +65,7 @@ pub(super) fn blocks(run: &Run) -> anyhow::Result<Vec<Block>> {
     Ok(blocks)
 }
 
-pub(super) fn figure(run: &Run) -> anyhow::Result<Option<Figure>> {
+fn figure(run: &Run) -> anyhow::Result<Option<Figure>> {
     let mut all = Vec::new();
     for model in run.models() {
         let rows = run.ratings(&model)?;
@@ -120,6 +120,11 @@ fn warn(model: &str, selection: &Selection) -> Vec<String> {
             .map_or_else(String::new, |rating| format!(", down to a rating of {rating:.2}"));
         warnings.push(format!(
             "The fallback was used for {model}: only {reached_threshold} of {pairs} pairs were rated at least {threshold}, so the {kept} best rated were kept{lowest}. {model} is not a model trained on pairs of that quality."
+        ));
+    }
+    if *kept == 0 {
+        warnings.push(format!(
+            "Nothing was kept for {model}: none of {pairs} pairs was rated at least {threshold}, so {model} learned from the seed alone, like M0."
         ));
     }
     if unrated * 10 > *pairs {

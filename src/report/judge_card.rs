@@ -13,12 +13,12 @@ use crate::recipe::{Agreement, JudgeMethod};
 /// may lie below 65% is not shown to do what one person would.
 const WEAK_BELOW: f64 = 0.65;
 
-pub(super) fn is_weak(agreement: Option<&Agreement>) -> bool {
+fn is_weak(agreement: Option<&Agreement>) -> bool {
     agreement.is_none_or(|agreement| agreement.lower < WEAK_BELOW)
 }
 
 /// One sentence on the judge's measured quality.
-pub(super) fn quality(run: &Run) -> String {
+fn quality(run: &Run) -> String {
     match &run.recipe.judge.agreement {
         None => "How often this judge agrees with people is not known.".into(),
         Some(agreement) => format!(
@@ -32,16 +32,30 @@ pub(super) fn quality(run: &Run) -> String {
     }
 }
 
-/// The warning beside the headline, when one is due.
-pub(super) fn warning(run: &Run) -> Option<String> {
+/// Who judges, and how well, in two sentences.
+pub(super) fn summary(run: &Run) -> String {
+    let weak = if is_weak(run.recipe.judge.agreement.as_ref()) { ", a weak judge" } else { "" };
+    format!("Judged by {}{weak}. {}", model(run), quality(run))
+}
+
+/// What to add to a headline that rests on this judge.
+pub(super) fn attribution(run: &Run) -> Option<&'static str> {
+    if run.recipe.model.script.is_some() {
+        return Some("says a script");
+    }
+    is_weak(run.recipe.judge.agreement.as_ref()).then_some("says a weak judge")
+}
+
+/// The caution that stands before the verdicts, when one is due.
+pub(super) fn caution(run: &Run) -> Option<String> {
     if run.recipe.model.script.is_some() {
         return Some(
-            "A script of replies stands in for the model and the judge. The numbers show that the pipeline works and nothing else.".into(),
+            "A script of replies stands in for the model and the judge. The numbers show that the pipeline works, and nothing else.".into(),
         );
     }
     is_weak(run.recipe.judge.agreement.as_ref()).then(|| {
         format!(
-            "The judge is weak. {} People agree with each other on about 66% of such pairs. Verdicts of such a judge prove the pipeline, not the model. Name a stronger judge in the recipe: [judge] weights = {{ from = [\"hf:...\"] }}; see docs/recipes.md.",
+            "The judge is weak. {} Its verdicts prove the pipeline, not the model.",
             quality(run)
         )
     })
@@ -60,8 +74,10 @@ pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> Vec<Block> {
         Block::paragraph(format!("Judge: {}. {method}", model(run))),
         Block::paragraph(quality(run)),
     ];
-    if let Some(warning) = warning(run) {
-        blocks.push(Block::warning(warning));
+    if run.recipe.model.script.is_none() && is_weak(run.recipe.judge.agreement.as_ref()) {
+        blocks.push(Block::warning(
+            "This judge is weak: it is not shown to agree with people on at least 65% of pairs, and people agree with each other on about 66%. Its verdicts prove the pipeline, not the model. To name a stronger one, put [judge] weights = { from = [\"hf:...\"] } into the recipe; see docs/recipes.md.",
+        ));
     }
     let mut table = Table::new(&[
         "Comparison",

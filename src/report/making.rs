@@ -50,7 +50,7 @@ fn data(run: &Run) -> anyhow::Result<Vec<Block>> {
         "Instruction#",
         "Output#",
         "Paper: instruction#",
-        "output#",
+        "Paper: output#",
     ]);
     let mut push = |name: String, pairs: &[(usize, usize)], paper: [&str; 2]| {
         let lengths = |pick: fn(&(usize, usize)) -> usize| -> Vec<f64> {
@@ -105,7 +105,7 @@ fn training(run: &Run) -> anyhow::Result<Vec<Block>> {
         "End of turn learned#",
         "Steps#",
         "Loss, first tenth#",
-        "last tenth#",
+        "Loss, last tenth#",
         "Tokens/s#",
     ]);
     let mut curves = Vec::new();
@@ -201,7 +201,7 @@ fn stages(run: &Run) -> Vec<Block> {
         "{} in all.{}",
         words::duration(total),
         if resumed {
-            " * Begun by an earlier session, whose time is not counted: the true cost is higher."
+            " * Resumed after an interruption; the time before it is not counted, so the true cost is higher."
         } else {
             ""
         }

@@ -43,7 +43,7 @@ pub fn build(run: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let directory = run.join("report");
     let run = run::Run::read(run)?;
     let win_rates = win_rates::win_rates(&run)?;
-    let headline = verdict::headline(&win_rates);
+    let headline = verdict::headline(&win_rates, judge_card::attribution(&run));
     let progress = format!("{} of {} stages done", win_rates.stages_done, win_rates.stages);
     let mut sections = results::sections(&run, &win_rates)?;
     sections.extend(making::sections(&run)?);

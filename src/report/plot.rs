@@ -12,6 +12,7 @@ use plotters::{
 use super::{
     curation::{BINS, Ratings},
     win_rates::WinRates,
+    words,
 };
 use crate::stats::Estimate;
 
@@ -28,21 +29,24 @@ const PALETTE: [RGBColor; 6] = [
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
 ];
-const SIZE: (u32, u32) = (680, 400);
-const TEXT: i32 = 15;
+/// In pixels: small enough that the text can still be read on a phone's width.
+const SIZE: (u32, u32) = (600, 390);
+const TEXT: i32 = 16;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'b, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// Win rates with their intervals: models from left to right, one series a kind of baseline.
-pub(super) fn win_rates(win_rates: &WinRates) -> anyhow::Result<String> {
+///
+/// `n` says how many prompts each stands on, such as `n = 48 prompts`.
+pub(super) fn win_rates(win_rates: &WinRates, n: &str) -> anyhow::Result<String> {
     let mut models: Vec<&str> = Vec::new();
     for comparison in &win_rates.comparisons {
         if !models.contains(&comparison.candidate.as_str()) {
             models.push(&comparison.candidate);
         }
     }
-    let series = [("against the base model", true), ("against the iteration before", false)];
+    let series = [("against base", true), ("against previous", false)];
     drawn(|area| {
         let frame = Frame { x_title: "Model", y_title: "Win rate (%)", top: 100.0, step: 25.0 };
         let positions = models.iter().enumerate();
@@ -50,6 +54,7 @@ pub(super) fn win_rates(win_rates: &WinRates) -> anyhow::Result<String> {
             positions.map(|(x, model)| (x as f64, (*model).to_owned())).collect();
         let mut chart = frame.draw(area, (-0.5, models.len() as f64 - 0.5), &ticks)?;
         reference(&mut chart, [(-0.5, 50.0), (models.len() as f64 - 0.5, 50.0)])?;
+        note(area, &format!("whiskers: 95% intervals; {n}"))?;
         let mut legend = Vec::new();
         for (number, (name, against_base)) in series.into_iter().enumerate() {
             let points: Vec<(f64, Estimate)> = win_rates
@@ -71,7 +76,7 @@ pub(super) fn win_rates(win_rates: &WinRates) -> anyhow::Result<String> {
                 mark(&mut chart, (x, 100.0 * estimate.point), number)?;
             }
         }
-        key(area, &legend)
+        key(area, &legend, Marked::ByShape)
     })
 }
 
@@ -105,7 +110,9 @@ pub(super) fn ratings(all: &[Ratings], threshold: f64) -> anyhow::Result<String>
             }
         }
         reference(&mut chart, [(threshold, 0.0), (threshold, top)])?;
-        key(area, &legend)
+        let n: Vec<String> = all.iter().map(|ratings| ratings.rated.to_string()).collect();
+        note(area, &format!("whiskers: 95% intervals; n = {} pairs", words::list(&n)))?;
+        key(area, &legend, Marked::ByColour)
     })
 }
 
@@ -130,7 +137,7 @@ pub(super) fn losses(curves: &[(String, Vec<f64>)]) -> anyhow::Result<String> {
             let points = losses.iter().enumerate().map(|(step, &loss)| (step as f64 + 1.0, loss));
             chart.draw_series(LineSeries::new(points, colour.stroke_width(2)))?;
         }
-        key(area, &legend)
+        key(area, &legend, Marked::ByColour)
     })
 }
 
@@ -169,7 +176,7 @@ impl Frame {
         let mut chart = ChartBuilder::on(area)
             .margin_top(58)
             .margin_right(24)
-            .margin_left(72)
+            .margin_left(64)
             .margin_bottom(62)
             .build_cartesian_2d(left..right, 0.0..self.top)?;
         let lines = (0..)
@@ -187,9 +194,8 @@ impl Frame {
             let at = chart.backend_coord(&(*x, 0.0));
             write(area, label, (at.0, at.1 + 10), INK, Pos::new(HPos::Center, VPos::Top))?;
         }
-        let middle = chart.backend_coord(&((left + right) / 2.0, 0.0)).0;
-        let below = SIZE.1 as i32 - 30;
-        write(area, self.x_title, (middle, below), QUIET, Pos::new(HPos::Center, VPos::Top))?;
+        let corner = (chart.backend_coord(&(left, 0.0)).0, SIZE.1 as i32 - 30);
+        write(area, self.x_title, corner, QUIET, Pos::new(HPos::Left, VPos::Top))?;
         // Above the axis rather than turned on its side: nobody has to tilt their head.
         write(area, self.y_title, (24, 14), QUIET, Pos::new(HPos::Left, VPos::Top))?;
         Ok(chart)
@@ -217,6 +223,12 @@ fn write(
     let style = ("sans-serif", TEXT).into_font().color(&colour).pos(anchor);
     area.draw(&Text::new(text.to_owned(), at, style))?;
     Ok(())
+}
+
+/// What a reader of the drawing alone has to know, at the bottom right.
+fn note(area: &Area, text: &str) -> anyhow::Result<()> {
+    let at = (SIZE.0 as i32 - 24, SIZE.1 as i32 - 30);
+    write(area, text, at, QUIET, Pos::new(HPos::Right, VPos::Top))
 }
 
 /// A dashed line that marks a value of special meaning.
@@ -250,16 +262,27 @@ fn mark(chart: &mut Chart, at: (f64, f64), series: usize) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The names of the series beside their colours, in one line at the top right.
-fn key(area: &Area, series: &[(String, usize)]) -> anyhow::Result<()> {
-    // Without font metrics a generous guess keeps names apart: 0.56 em is wider than most faces run.
-    let width = |name: &str| (name.chars().count() as f64 * f64::from(TEXT) * 0.56) as i32 + 34;
-    let mut x = SIZE.0 as i32 - 16 - series.iter().map(|(name, _)| width(name)).sum::<i32>();
+/// The names of the series beside their marks, in one line at the top right.
+fn key(area: &Area, series: &[(String, usize)], marked: Marked) -> anyhow::Result<()> {
+    // Without font metrics a generous guess keeps names apart: half an em is a wide face's average.
+    let width = |name: &str| (name.chars().count() as f64 * f64::from(TEXT) * 0.5) as i32 + 42;
+    let mut x = SIZE.0 as i32 - series.iter().map(|(name, _)| width(name)).sum::<i32>();
     for (name, number) in series {
         let style = PALETTE[number % PALETTE.len()].filled();
-        area.draw(&Rectangle::new([(x, 17), (x + 12, 29)], style))?;
-        write(area, name, (x + 18, 14), INK, Pos::new(HPos::Left, VPos::Top))?;
+        match marked {
+            Marked::ByColour => area.draw(&Rectangle::new([(x, 13), (x + 12, 25)], style))?,
+            Marked::ByShape if *number == 0 => area.draw(&Circle::new((x + 6, 19), 6, style))?,
+            Marked::ByShape => area.draw(&TriangleMarker::new((x + 6, 20), 8, style))?,
+        }
+        write(area, name, (x + 19, 14), INK, Pos::new(HPos::Left, VPos::Top))?;
         x += width(name);
     }
     Ok(())
+}
+
+/// How series are told apart.
+#[derive(Clone, Copy)]
+enum Marked {
+    ByColour,
+    ByShape,
 }

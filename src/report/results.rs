@@ -32,7 +32,9 @@ pub(super) fn sections(run: &Run, win_rates: &WinRates) -> anyhow::Result<Vec<Se
 }
 
 fn verdicts(run: &Run, win_rates: &WinRates) -> Vec<Block> {
-    let mut blocks: Vec<Block> = judge_card::warning(run).map(Block::warning).into_iter().collect();
+    let judge = judge_card::caution(run)
+        .map_or_else(|| Block::paragraph(win_rates.judge.clone()), Block::warning);
+    let mut blocks = vec![judge];
     let items = verdict::sentences(win_rates);
     if items.is_empty() {
         blocks
@@ -68,7 +70,7 @@ fn table_and_plot(win_rates: &WinRates) -> anyhow::Result<Vec<Block>> {
     Ok(vec![
         Block::Table(table),
         Block::Figure(Figure {
-            svg: plot::win_rates(win_rates)?,
+            svg: plot::win_rates(win_rates, &judged(&win_rates.comparisons))?,
             file: Some("win_rate_by_iteration.svg"),
             title: "Win rate by iteration",
             caption: format!(
@@ -77,7 +79,7 @@ fn table_and_plot(win_rates: &WinRates) -> anyhow::Result<Vec<Block>> {
             ),
         }),
         Block::paragraph(
-            "Win rate: mean over prompts of the score, where a win is 1, a tie 1/2, a loss 0, and both orders average to one score. A prompt is won when its score is above 1/2. Interval: Wilson's, for the effective number of prompts. p: exact sign-flip test against 50%, Holm-corrected for all rows. Characters: mean length of an answer, candidate : baseline. Cut: answers that reached the token limit, candidate : baseline.",
+            "Win rate: mean over prompts of the score, where a win is 1, a tie 1/2, a loss 0, and both orders average to one score. A prompt is won when its score is above 1/2. Interval: Wilson's, for the effective number of prompts. p: exact sign-flip test against 50%, Holm-corrected for all comparisons of the recipe. Characters: mean length of an answer, candidate : baseline. Cut: answers that reached the token limit, candidate : baseline.",
         ),
     ])
 }

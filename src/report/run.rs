@@ -69,12 +69,9 @@ impl Run {
     pub(super) fn stages(&self) -> Vec<String> {
         let against = |baseline| self.recipe.evaluate.baselines.contains(&baseline);
         let mut stages: Vec<String> =
-            ["seed", "corpus", "backward/finetune", "augment", "M0/finetune"]
+            ["seed", "corpus", "backward/finetune", "augment", "base/generate", "M0/finetune"]
                 .map(str::to_owned)
                 .to_vec();
-        if against(Baseline::Base) {
-            stages.push("base/generate".into());
-        }
         stages.push("M0/generate".into());
         if against(Baseline::Base) {
             stages.push("M0/judge-base".into());

@@ -15,10 +15,9 @@ pub fn table(win_rates: &WinRates) -> String {
         text.push_str("no comparison is finished yet\n");
         return text;
     }
-    let header =
-        ["candidate", "baseline", "n", "miss", "win rate", "95%", "W/T/L", "order", "chars"]
-            .map(str::to_owned)
-            .to_vec();
+    let header = ["model", "against", "n", "miss", "win %", "95%", "W/T/L", "order", "chars"]
+        .map(str::to_owned)
+        .to_vec();
     let rows = win_rates.comparisons.iter().map(row);
     text.push('\n');
     text.push_str(&aligned([header].into_iter().chain(rows).collect(), 2));
@@ -42,6 +41,7 @@ pub fn table(win_rates: &WinRates) -> String {
         text.push_str(&aligned([header].into_iter().chain(rows).collect(), 1));
     }
     text.push('\n');
+    text.push_str(&wrapped(&win_rates.judge, 80));
     for sentence in verdict::sentences(win_rates) {
         text.push_str(&wrapped(&sentence, 80));
     }
@@ -62,7 +62,7 @@ fn row(comparison: &Comparison) -> Vec<String> {
         comparison.missing.to_string(),
         win_rate.map_or_else(
             || words::NOT_APPLICABLE.into(),
-            |estimate| words::percent(estimate.point),
+            |estimate| format!("{:.1}", 100.0 * estimate.point),
         ),
         win_rate.map_or_else(|| words::NOT_APPLICABLE.into(), words::interval),
         format!("{wins}/{ties}/{losses}"),

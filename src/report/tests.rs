@@ -2,17 +2,76 @@
 use std::fs;
 
 use super::{
-    build,
+    WinRates, build,
     fabricated::{self, Kind, contents},
     table, win_rates,
 };
+use crate::recipe::JudgeMethod;
+
+fn numbers(kind: Kind) -> WinRates {
+    win_rates(fabricated::run(kind).path()).unwrap()
+}
+
+/// One file of the report.
+fn built(kind: Kind, file: &str) -> String {
+    let run = fabricated::run(kind);
+    build(run.path()).unwrap();
+    fs::read_to_string(run.path().join("report").join(file)).unwrap()
+}
 
 #[test]
 fn the_table_fits_a_terminal() {
-    let run = fabricated::run(Kind::default());
-    let table = table(&win_rates(run.path()).unwrap());
+    let table = table(&numbers(Kind::default()));
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
-    insta::assert_snapshot!(table, @"");
+    assert!(table.is_ascii(), "{table}");
+    insta::assert_snapshot!(table, @r#"
+    fabricated: 18 of 18 stages done
+
+    model  against   n  miss  win %           95%     W/T/L  order    chars
+    M0     base     45     3   56.7  [43.7, 68.8]   21/9/15    84%  187:574
+    M1     base     45     3   76.7  [65.9, 84.8]   28/13/4    74%  255:574
+    M1     M0       45     3   73.3  [62.8, 81.7]   25/16/4    67%  255:187
+    M2     base     45     3   72.2  [60.3, 81.7]   27/11/7    79%  323:574
+    M2     M1       45     3   37.8  [26.8, 50.2]  11/12/22    77%  323:255
+
+    against base   n  points             95%      p  p Holm  detectable
+    M1 minus M0   45   +20.0   [+2.8, +36.1]  0.035   0.069        23.8
+    M2 minus M1   45    -4.4  [-20.0, +11.3]  0.681   0.681        22.4
+
+    Judged by the base model, untrained by this run, a weak judge. How often this
+      judge agrees with people is not known.
+    M0 against the base model: 56.7% [43.7, 68.8], n = 45: no difference shown. 3 of
+      48 prompts have no score: 55.2% if all that is missing were lost, 58.3% if
+      won.
+    M1 against the base model: 76.7% [65.9, 84.8], n = 45: better (p < 0.001
+      allowing for 5 comparisons). 3 of 48 prompts have no score: 72.9% if all that
+      is missing were lost, 76.0% if won.
+    M1 against M0: 73.3% [62.8, 81.7], n = 45: better (p < 0.001 allowing for 5
+      comparisons). 3 of 48 prompts have no score: 70.8% if all that is missing were
+      lost, 74.0% if won.
+    M2 against the base model: 72.2% [60.3, 81.7], n = 45: better (p = 0.002
+      allowing for 5 comparisons). 3 of 48 prompts have no score: 69.8% if all that
+      is missing were lost, 72.9% if won.
+    M2 against M1: 37.8% [26.8, 50.2], n = 45: no difference shown. 3 of 48 prompts
+      have no score: 36.5% if all that is missing were lost, 39.6% if won.
+    M1 minus M0, both against the base model: +20.0 points [+2.8, +36.1], n = 45: no
+      difference shown (p = 0.069 allowing for 2 comparisons). This many prompts
+      show a true difference of 23.8 points or more four times in five.
+    M2 minus M1, both against the base model: -4.4 points [-20.0, +11.3], n = 45: no
+      difference shown. This many prompts show a true difference of 22.4 points or
+      more four times in five.
+    "#);
+}
+
+#[test]
+fn the_table_fits_with_large_numbers_too() {
+    let mut win_rates = numbers(Kind { prompts: 805, ..Kind::default() });
+    for comparison in &mut win_rates.comparisons {
+        comparison.candidate_characters = Some(1_469.0);
+        comparison.baseline_characters = Some(2_049.0);
+    }
+    let table = table(&win_rates);
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
 }
 
 #[test]
@@ -21,13 +80,166 @@ fn the_same_run_gives_the_same_bytes() {
     let written = build(run.path()).unwrap();
     let report = run.path().join("report");
     let first = contents(&report);
-    assert_eq!(written.len(), first.len());
+    let names: Vec<&str> = first.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "index.html",
+            "ratings_by_iteration.svg",
+            "report.md",
+            "win_rate_by_iteration.svg",
+            "win_rates.csv"
+        ]
+    );
+    assert_eq!(written.len(), names.len());
     build(run.path()).unwrap();
     assert_eq!(contents(&report), first);
-    if let Ok(to) = std::env::var("SPYHOP_LOOK") {
-        fs::create_dir_all(&to).unwrap();
-        for (name, content) in first {
-            fs::write(std::path::Path::new(&to).join(name), content).unwrap();
+}
+
+#[test]
+fn a_prompt_with_an_unreadable_verdict_is_missing_and_bounded() {
+    for comparison in numbers(Kind::default()).comparisons {
+        let win_rate = comparison.win_rate.unwrap();
+        assert_eq!((comparison.prompts, comparison.missing, win_rate.n), (48, 3, 45));
+        assert_eq!(comparison.wins + comparison.ties + comparison.losses, win_rate.n);
+        // Each of the three has one verdict of two that nobody knows.
+        let (least, most) = comparison.bounds;
+        assert!((most - least - 1.5 / 48.0).abs() < 1e-12, "{least} {most}");
+        assert_eq!(comparison.identical, 2);
+        let by_slice: usize =
+            comparison.slices.iter().map(|slice| slice.win_rate.map_or(0, |rate| rate.n)).sum();
+        assert_eq!(by_slice, win_rate.n);
+    }
+}
+
+#[test]
+fn a_judge_that_sees_no_order_has_no_order_consistency() {
+    let win_rates = numbers(Kind { judge: JudgeMethod::Likelihood, ..Kind::default() });
+    for comparison in &win_rates.comparisons {
+        assert_eq!((comparison.order_consistency, comparison.first_position), (None, None));
+    }
+    let row = table(&win_rates).lines().find(|line| line.starts_with("M1")).unwrap().to_owned();
+    assert!(row.contains(" n/a "), "{row}");
+}
+
+#[test]
+fn an_unfinished_run_shows_what_is_finished() {
+    let unfinished = |stage| Kind { until: Some(stage), ..Kind::default() };
+    let text = built(unfinished("seed"), "report.md");
+    assert!(text.contains("**No comparison is finished yet.**\n\n1 of 18 stages done"), "{text}");
+    let text = built(unfinished("M1/judge-base"), "report.md");
+    assert!(text.contains("12 of 18 stages done"), "{text}");
+    assert!(text.contains("M1 minus M0") && !text.contains("M2 against"), "{text}");
+    assert!(text.contains("Still to do: M1/judge-previous, M1/curate, M2/finetune"), "{text}");
+    // One difference of two is known, but both are corrected for.
+    let known = &numbers(unfinished("M1/judge-base")).differences;
+    assert_eq!((known.len(), known[0].p_holm), (1, 2.0 * known[0].paired.p));
+    // Rows of a stage that is not done are not a result.
+    let run = fabricated::run(unfinished("M0/judge-base"));
+    let stages = run.path().join("stages.jsonl");
+    let text = fs::read_to_string(&stages).unwrap();
+    let torn = text.find("M0/judge-base").unwrap();
+    fs::write(&stages, &text[..torn]).unwrap();
+    assert!(win_rates(run.path()).unwrap().comparisons.is_empty());
+}
+
+#[test]
+fn what_models_wrote_cannot_act_on_the_page() {
+    let page = built(Kind::default(), "index.html");
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;&#x2f;script&gt; &amp; &quot;quoted&quot;"));
+    assert!(page.contains("⟨U+202E⟩reversed⟨U+202C⟩ ⟨U+0000⟩end {{ 7 * 7 }}"));
+    assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("@import"));
+    assert!(!page.chars().any(|character| {
+        (character.is_control() && character != '\n') || character == '\u{202E}'
+    }));
+    let outside = page.replace("http://www.w3.org/2000/svg", "");
+    assert!(!outside.contains("http://") && !outside.contains("https://"), "no request leaves");
+}
+
+#[test]
+fn a_weak_judge_is_said_to_be_weak() {
+    let warning = "This judge is weak";
+    for (agreement, weak) in [(None, true), (Some(0.60), true), (Some(0.65), false)] {
+        let kind = Kind { agreement, ..Kind::default() };
+        for file in ["index.html", "report.md"] {
+            assert_eq!(built(kind, file).contains(warning), weak, "{agreement:?} {file}");
+            assert_eq!(built(kind, file).contains("says a weak judge"), weak);
         }
     }
+}
+
+#[test]
+fn few_prompts_show_nothing_and_say_so() {
+    let win_rates = numbers(Kind { prompts: 4, ..Kind::default() });
+    let text = table(&win_rates);
+    assert!(!text.contains(": better") && !text.contains(": worse"), "{text}");
+}
+
+#[test]
+fn a_directory_that_is_no_run_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let error = format!("{:#}", build(directory.path()).unwrap_err());
+    assert!(error.contains("is not a run directory: it needs a recipe.toml"), "{error}");
+}
+
+#[test]
+fn the_csv_has_one_row_a_comparison_and_one_a_dataset() {
+    let text = built(Kind::default(), "win_rates.csv");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 1 + 5 * (1 + 3));
+    insta::assert_snapshot!(lines[..3].join("\n"), @r#"
+    candidate,baseline,dataset,n,missing,win_rate,lower,upper,if_missing_lose,if_missing_win,wins,ties,losses,p,p_holm,order_consistency,order_consistency_n,first_position,candidate_characters,baseline_characters,candidate_truncated,baseline_truncated,identical
+    M0,base,,45,3,0.566667,0.437145,0.687678,0.552083,0.583333,21,9,15,0.405032,0.405032,0.837209,43,0.565217,187.062500,574.416667,0,4,2
+    M0,base,facts,15,1,0.700000,0.477848,0.856099,,,,,,,,,,,,,,,
+    "#);
+}
+
+#[test]
+fn the_markdown_reads_well() {
+    let text = built(Kind::default(), "report.md");
+    let (results, _) = text.split_once("\n## By dataset").unwrap();
+    insta::assert_snapshot!(results, @r#"
+    # fabricated
+
+    **M2 is better than the base model and is not shown to differ from M1, says a weak judge.**
+
+    18 of 18 stages done
+
+    ## Verdict
+
+    > **Warning:** The judge is weak. How often this judge agrees with people is not known. Its verdicts prove the pipeline, not the model.
+
+    - M0 against the base model: 56.7% \[43.7, 68.8\], n = 45: no difference shown. 3 of 48 prompts have no score: 55.2% if all that is missing were lost, 58.3% if won.
+    - M1 against the base model: 76.7% \[65.9, 84.8\], n = 45: better (p &lt; 0.001 allowing for 5 comparisons). 3 of 48 prompts have no score: 72.9% if all that is missing were lost, 76.0% if won.
+    - M1 against M0: 73.3% \[62.8, 81.7\], n = 45: better (p &lt; 0.001 allowing for 5 comparisons). 3 of 48 prompts have no score: 70.8% if all that is missing were lost, 74.0% if won.
+    - M2 against the base model: 72.2% \[60.3, 81.7\], n = 45: better (p = 0.002 allowing for 5 comparisons). 3 of 48 prompts have no score: 69.8% if all that is missing were lost, 72.9% if won.
+    - M2 against M1: 37.8% \[26.8, 50.2\], n = 45: no difference shown. 3 of 48 prompts have no score: 36.5% if all that is missing were lost, 39.6% if won.
+    - M1 minus M0, both against the base model: +20.0 points \[+2.8, +36.1\], n = 45: no difference shown (p = 0.069 allowing for 2 comparisons). This many prompts show a true difference of 23.8 points or more four times in five.
+    - M2 minus M1, both against the base model: −4.4 points \[−20.0, +11.3\], n = 45: no difference shown. This many prompts show a true difference of 22.4 points or more four times in five.
+
+    ## Win rates
+
+    | Candidate | Baseline | n | Missing | Win rate | 95% interval | Wins | Ties | Losses | p (Holm) | Characters | Cut |
+    | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+    | M0 | base | 45 | 3 | 56.7% | \[43.7, 68.8\] | 21 | 9 | 15 | 0.405 | 187 : 574 | 0 : 4 |
+    | M1 | base | 45 | 3 | 76.7% | \[65.9, 84.8\] | 28 | 13 | 4 | &lt; 0.001 | 255 : 574 | 0 : 4 |
+    | M1 | M0 | 45 | 3 | 73.3% | \[62.8, 81.7\] | 25 | 16 | 4 | &lt; 0.001 | 255 : 187 | 0 : 0 |
+    | M2 | base | 45 | 3 | 72.2% | \[60.3, 81.7\] | 27 | 11 | 7 | 0.002 | 323 : 574 | 4 : 4 |
+    | M2 | M1 | 45 | 3 | 37.8% | \[26.8, 50.2\] | 11 | 12 | 22 | 0.160 | 323 : 255 | 4 : 0 |
+
+    ![Win rate by iteration](win_rate_by_iteration.svg)
+
+    *Win rate of each iteration with its 95% interval, n = 45 prompts. The dashed line at 50% is a draw.*
+
+    Win rate: mean over prompts of the score, where a win is 1, a tie 1/2, a loss 0, and both orders average to one score. A prompt is won when its score is above 1/2. Interval: Wilson's, for the effective number of prompts. p: exact sign-flip test against 50%, Holm-corrected for all comparisons of the recipe. Characters: mean length of an answer, candidate : baseline. Cut: answers that reached the token limit, candidate : baseline.
+
+    ## From one iteration to the next
+
+    | Win rate against the base model | n | Points | 95% interval | Correlation | p | p (Holm) | Detectable |
+    | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+    | M1 minus M0 | 45 | +20.0 | \[+2.8, +36.1\] | −0.08 | 0.035 | 0.069 | 23.8 |
+    | M2 minus M1 | 45 | −4.4 | \[−20.0, +11.3\] | −0.17 | 0.681 | 0.681 | 22.4 |
+
+    Paired by prompt, which is sharper than two intervals side by side. Detectable: the true difference, in points, that this many prompts would show in 80% of repetitions at the 5% level (2.80 standard errors). A smaller difference may exist and stay unseen.
+    "#);
 }

@@ -36,8 +36,9 @@ impl Shown {
     }
 }
 
-/// The shortest true answer to "did it get better?", for the latest model.
-pub(super) fn headline(win_rates: &WinRates) -> String {
+/// The shortest true answer to "did it get better?", for the latest model; `attribution` says whose
+/// answer it is, where that matters.
+pub(super) fn headline(win_rates: &WinRates, attribution: Option<&str>) -> String {
     let Some(last) = win_rates.comparisons.last() else {
         return "No comparison is finished yet.".into();
     };
@@ -62,15 +63,16 @@ pub(super) fn headline(win_rates: &WinRates) -> String {
     if !nothing.is_empty() {
         parts.push(format!("is not shown to differ from {}", words::list(&nothing)));
     }
-    format!("{candidate} {}.", words::list(&parts))
+    let attribution = attribution.map_or_else(String::new, |who| format!(", {who}"));
+    format!("{candidate} {}{attribution}.", words::list(&parts))
 }
 
 /// One sentence for each comparison, then one for each difference.
 pub(super) fn sentences(win_rates: &WinRates) -> Vec<String> {
-    let comparisons = win_rates.comparisons.len();
+    let comparisons = win_rates.planned_comparisons;
     let of_comparisons =
         win_rates.comparisons.iter().map(|comparison| of_comparison(comparison, comparisons));
-    let differences = win_rates.differences.len();
+    let differences = win_rates.planned_differences;
     let of_differences =
         win_rates.differences.iter().map(|difference| of_difference(difference, differences));
     of_comparisons.chain(of_differences).collect()
@@ -89,7 +91,7 @@ fn of_comparison(comparison: &Comparison, family: usize) -> String {
     if *missing > 0 {
         let (least, most) = comparison.bounds;
         sentence.push_str(&format!(
-            " {missing} of {prompts} prompts have no score: counted as losses they make it {}, as wins {}.",
+            " {missing} of {prompts} prompts have no score: {} if all that is missing were lost, {} if won.",
             words::percent(least),
             words::percent(most)
         ));
@@ -118,7 +120,7 @@ fn of_difference(difference: &Difference, family: usize) -> String {
     );
     if shown == Shown::Nothing {
         sentence.push_str(&format!(
-            " This many prompts would show a true difference of {:.1} points four times in five.",
+            " This many prompts show a true difference of {:.1} points or more four times in five.",
             100.0 * paired.minimum_detectable
         ));
     }

@@ -1,7 +1,7 @@
 //! Verdicts to numbers: one score a prompt, then estimates over prompts. Knows no page.
 use std::collections::BTreeMap;
 
-use super::run::Run;
+use super::{judge_card, run::Run};
 use crate::{
     record::{Completion, Finish, Judgment, Order, Verdict},
     stats::{self, Estimate, Paired},
@@ -15,10 +15,15 @@ pub struct WinRates {
     pub stages_done: usize,
     /// Stages that the recipe asks for.
     pub stages: usize,
+    /// Who judged, and how well it agrees with people: belongs beside every number below.
+    pub judge: String,
     /// In the order in which the run makes them.
     pub comparisons: Vec<Comparison>,
+    /// Comparisons that the recipe asks for: p-values are corrected for so many.
+    pub planned_comparisons: usize,
     /// Win rate against `base` from one iteration to the next.
     pub differences: Vec<Difference>,
+    pub planned_differences: usize,
 }
 
 /// A candidate's answers against a baseline's, over the eval set.
@@ -43,7 +48,7 @@ pub struct Comparison {
     pub ties: usize,
     pub losses: usize,
     /// p-value of "no difference" (sign flips of score - 1/2), and after Holm's correction for all
-    /// comparisons of the run.
+    /// comparisons that the recipe asks for.
     pub p: f64,
     pub p_holm: f64,
     /// Share of the prompts judged in both orders on which both verdicts agree.
@@ -78,7 +83,7 @@ pub struct Difference {
     pub candidate: String,
     pub before: String,
     pub paired: Paired,
-    /// After Holm's correction for all differences of the run.
+    /// After Holm's correction for all differences that the recipe asks for.
     pub p_holm: f64,
 }
 
@@ -95,18 +100,37 @@ pub(super) fn win_rates(run: &Run) -> anyhow::Result<WinRates> {
             comparisons.push(compare(run, model, &models[iteration - 1], &judgments));
         }
     }
+    let stages = run.stages();
+    let planned = stages.iter().filter(|stage| stage.contains("/judge-")).count();
     let p_values: Vec<f64> = comparisons.iter().map(|comparison| comparison.p).collect();
-    for (comparison, p) in comparisons.iter_mut().zip(stats::holm(&p_values)) {
+    for (comparison, p) in comparisons.iter_mut().zip(holm(p_values, planned)) {
         comparison.p_holm = p;
     }
-    let stages = run.stages();
+    let mut differences = differences(&comparisons);
+    let p_values: Vec<f64> = differences.iter().map(|difference| difference.paired.p).collect();
+    for (difference, p) in differences.iter_mut().zip(holm(p_values, run.recipe.iterations)) {
+        difference.p_holm = p;
+    }
     Ok(WinRates {
         name: run.recipe.name.clone(),
         stages_done: stages.iter().filter(|stage| run.is_done(stage)).count(),
         stages: stages.len(),
-        differences: differences(&comparisons),
+        judge: judge_card::summary(run),
         comparisons,
+        planned_comparisons: planned,
+        differences,
+        planned_differences: run.recipe.iterations,
     })
+}
+
+/// Corrects for all tests that the run will make, not only for those it has made so far: otherwise a
+/// result could be seen halfway and be gone at the end.
+fn holm(mut p_values: Vec<f64>, planned: usize) -> Vec<f64> {
+    let made = p_values.len();
+    p_values.resize(made.max(planned), 1.0);
+    let mut corrected = stats::holm(&p_values);
+    corrected.truncate(made);
+    corrected
 }
 
 fn compare(run: &Run, candidate: &str, baseline: &str, judgments: &[Judgment]) -> Comparison {
@@ -239,7 +263,7 @@ fn slices(run: &Run, scores: &BTreeMap<String, f64>) -> Vec<Slice> {
 fn differences(comparisons: &[Comparison]) -> Vec<Difference> {
     let against_base: Vec<&Comparison> =
         comparisons.iter().filter(|comparison| comparison.baseline == "base").collect();
-    let mut differences: Vec<Difference> = against_base
+    against_base
         .windows(2)
         .filter_map(|pair| {
             let [before, now] = pair else { return None };
@@ -256,10 +280,5 @@ fn differences(comparisons: &[Comparison]) -> Vec<Difference> {
                 paired,
             })
         })
-        .collect();
-    let p_values: Vec<f64> = differences.iter().map(|difference| difference.paired.p).collect();
-    for (difference, p) in differences.iter_mut().zip(stats::holm(&p_values)) {
-        difference.p_holm = p;
-    }
-    differences
+        .collect()
 }
