@@ -1,13 +1,10 @@
 //! Segment to pair: the backward model predicts the instruction that a segment answers.
-use std::path::Path;
-
 use crate::{
     lm::{Ask, Lm, Request},
     model::{Message, Role, Sampling},
     prompt, recipe,
     record::{Augmented, Counts, Finish, NoInstruction, Origin, Pair, Row, Segment},
-    stage,
-    watch::Watch,
+    stage::{self, Work},
 };
 
 /// Asks the backward model once about every segment.
@@ -15,9 +12,7 @@ pub fn run(
     load: impl FnOnce() -> anyhow::Result<Lm>,
     segments: &[Segment],
     settings: &recipe::Augment,
-    random_seed: u64,
-    out: &Path,
-    watch: Watch,
+    work: Work,
 ) -> anyhow::Result<Counts> {
     let question = |segment: &Segment| {
         vec![Request {
@@ -25,7 +20,7 @@ pub fn run(
             ask: Ask::Text {
                 sampling: Sampling::new(settings.temperature, settings.top_p),
                 max_tokens: settings.max_tokens,
-                seed: stage::seed(random_seed, segment.id(), 0),
+                seed: stage::seed(work.random_seed, segment.id(), 0),
             },
         }]
     };
@@ -33,7 +28,7 @@ pub fn run(
         "augment",
         load,
         segments,
-        out,
+        work.out,
         question,
         |segment, replies| {
             let (text, finish) = replies
@@ -53,7 +48,7 @@ pub fn run(
                 finish,
             }
         },
-        watch,
+        work.watch,
     )?;
     let mut counts = Counts { rows_in: rows.len(), ..Counts::default() };
     for row in &rows {

@@ -1,5 +1,5 @@
 //! Pair to rating to kept: the forward model rates its own augmented pairs on five points.
-use std::{collections::HashMap, path::Path};
+use std::collections::HashMap;
 
 use crate::{
     lm::{Ask, Lm, Reply, Request},
@@ -7,8 +7,7 @@ use crate::{
     prompt,
     recipe::{self, RatingMethod},
     record::{Counts, Finish, Pair, Rated, Row, Selection},
-    stage,
-    watch::Watch,
+    stage::{self, Work},
 };
 
 /// Rates every pair. A pair whose replies hold no rating counts as failed.
@@ -16,9 +15,7 @@ pub fn run(
     load: impl FnOnce() -> anyhow::Result<Lm>,
     pairs: &[Pair],
     settings: &recipe::Curate,
-    random_seed: u64,
-    out: &Path,
-    watch: Watch,
+    work: Work,
 ) -> anyhow::Result<Counts> {
     let questions = |pair: &Pair| -> Vec<Request> {
         let request =
@@ -29,7 +26,7 @@ pub fn run(
                     let ask = Ask::Text {
                         sampling: Sampling::new(settings.temperature, settings.top_p),
                         max_tokens: settings.max_tokens,
-                        seed: stage::seed(random_seed, pair.id(), sample),
+                        seed: stage::seed(work.random_seed, pair.id(), sample),
                     };
                     request(prompt::rate(&pair.instruction, &pair.output), ask)
                 })
@@ -45,7 +42,7 @@ pub fn run(
         "curate",
         load,
         pairs,
-        out,
+        work.out,
         questions,
         |pair, replies| {
             let read: Vec<Option<f64>> = replies.iter().map(rating).collect();
@@ -58,7 +55,7 @@ pub fn run(
                 replies: replies.into_iter().map(said).collect(),
             }
         },
-        watch,
+        work.watch,
     )?;
     let kept = rows.iter().filter(|row| row.rating.is_some()).count();
     Ok(Counts { rows_in: rows.len(), kept, failed: rows.len() - kept, ..Counts::default() })

@@ -10,8 +10,9 @@ use crate::{
     prompt,
     recipe::{self, Tags},
     record::{Audit, Origin, Pair, TrainingStep, content_id},
+    stage::Work,
     store::{Log, read, write_atomic},
-    watch::{Event, Unit, Watch},
+    watch::{Event, Unit},
 };
 
 /// Which way round pairs are learned.
@@ -26,8 +27,8 @@ pub enum Direction {
 /// Time between two states of a training: what a kill costs at most.
 const STATE_EVERY: Duration = Duration::from_secs(240);
 
-/// Trains a model called `name` from `base` on `pairs`, in `directory`: `training.jsonl`,
-/// `audit.json`, `metrics.jsonl` and `checkpoint/`. Returns the checkpoint.
+/// Trains a model called `name` from `base` on `pairs`, in the directory `work.out`:
+/// `training.jsonl`, `audit.json`, `metrics.jsonl` and `checkpoint/`.
 ///
 /// # Errors
 /// When the base model cannot be loaded or trained, or a file cannot be written.
@@ -38,10 +39,9 @@ pub fn run(
     direction: Direction,
     settings: &recipe::Finetune,
     tags: &Tags,
-    random_seed: u64,
-    directory: &Path,
-    watch: Watch,
+    work: Work,
 ) -> anyhow::Result<()> {
+    let directory = work.out;
     fs::create_dir_all(directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
     let mut training = Vec::new();
@@ -77,33 +77,28 @@ pub fn run(
                     final_learning_rate: settings.final_learning_rate,
                     weight_decay: settings.weight_decay,
                     gradient_clip: settings.gradient_clip,
-                    random_seed,
+                    random_seed: work.random_seed,
                 },
                 examples: &examples,
                 state: directory.join("training-state"),
                 state_every: STATE_EVERY,
             };
-            train(name, &training, &mut model, directory, watch)?;
+            train(name, &training, &mut model, work)?;
             model.save(&checkpoint)?;
             training.forget_state()
         }
     }
 }
 
-fn train(
-    name: &str,
-    training: &Training,
-    model: &mut Model,
-    directory: &Path,
-    watch: Watch,
-) -> anyhow::Result<()> {
+fn train(name: &str, training: &Training, model: &mut Model, work: Work) -> anyhow::Result<()> {
+    let watch = work.watch;
     let batches = training.schedule.batches(training.examples.len());
     let length = |batch: &Vec<usize>| {
         batch.iter().map(|&index| training.examples[index].ids.len() as u64).sum::<u64>()
     };
     let total = batches.iter().map(length).sum();
     watch(Event::Begin { what: format!("finetune {name}"), total, unit: Unit::Tokens });
-    let path = directory.join("metrics.jsonl");
+    let path = work.out.join("metrics.jsonl");
     let mut metrics: Option<Log<TrainingStep>> = None;
     training.run(model, |step| {
         if metrics.is_none() {

@@ -9,8 +9,7 @@ use crate::{
     model::{Message, Role, Sampling},
     recipe,
     record::{Completion, Counts, Finish, Prompt, Row, content_id},
-    stage,
-    watch::Watch,
+    stage::{self, Work},
 };
 
 /// A line of an eval set, as AlpacaEval and others write it.
@@ -57,9 +56,7 @@ pub fn run(
     prompts: &[Prompt],
     system: Option<&str>,
     settings: &recipe::Evaluate,
-    random_seed: u64,
-    out: &Path,
-    watch: Watch,
+    work: Work,
 ) -> anyhow::Result<Counts> {
     let question = |prompt: &Prompt| {
         let system = system.map(|text| Message::new(Role::System, text));
@@ -69,7 +66,7 @@ pub fn run(
             ask: Ask::Text {
                 sampling: Sampling::new(settings.temperature, settings.top_p),
                 max_tokens: settings.max_tokens,
-                seed: stage::seed(random_seed, prompt.id(), 0),
+                seed: stage::seed(work.random_seed, prompt.id(), 0),
             },
         }]
     };
@@ -77,7 +74,7 @@ pub fn run(
         &format!("{generator} answers"),
         load,
         prompts,
-        out,
+        work.out,
         question,
         |prompt, replies| {
             let (output, finish) = replies
@@ -93,7 +90,7 @@ pub fn run(
                 finish,
             }
         },
-        watch,
+        work.watch,
     )?;
     let failed = rows.iter().filter(|row| row.finish == Finish::Overlong).count();
     Ok(Counts { rows_in: rows.len(), kept: rows.len() - failed, failed, ..Counts::default() })

@@ -8,6 +8,15 @@ use crate::{
     watch::{Event, Unit, Watch},
 };
 
+/// What every stage is given beside its rows and settings.
+#[derive(Clone, Copy)]
+pub struct Work<'a> {
+    /// The file, or directory, that the stage writes.
+    pub out: &'a Path,
+    pub random_seed: u64,
+    pub watch: Watch<'a>,
+}
+
 /// Inputs whose questions are in memory together.
 const AT_ONCE: usize = 2048;
 

@@ -68,10 +68,12 @@ impl State {
                 if let Some(bar) = self.bar.take() {
                     let (done, seconds) = (bar.position(), self.began.elapsed().as_secs_f64());
                     bar.finish_and_clear();
-                    super::say(&format!(
-                        "  {:<28} {done:>8}   {seconds:>6.1} s   {}",
-                        self.what, self.shown
-                    ));
+                    if seconds >= WORTH_A_LINE {
+                        super::say(&format!(
+                            "  {:<28} {done:>8}   {seconds:>6.1} s   {}",
+                            self.what, self.shown
+                        ));
+                    }
                 }
             }
             Event::Say(text) => match &self.bar {

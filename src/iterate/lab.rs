@@ -17,6 +17,7 @@ use crate::{
     record::{Augmented, Completion, Counts, Pair, Prompt, Rated, Row, Segment, content_id},
     report, seed,
     source::{self, Fetched},
+    stage::Work,
     store::{Provenance, RunDir, SourceUsed, read, write_atomic},
     watch::{Event, Watch},
 };
@@ -136,9 +137,7 @@ impl<'a> Lab<'a> {
                 direction,
                 &self.recipe.finetune,
                 &self.recipe.tags,
-                self.recipe.random_seed,
-                &stage.path(model),
-                self.watch,
+                self.work(&stage.path(model)),
             )?;
             Ok(Counts::all(pairs.len()))
         })?;
@@ -151,8 +150,7 @@ impl<'a> Lab<'a> {
         self.run.stage("augment", &inputs.each_ref().map(String::as_str), |stage| {
             let out = stage.path("augmented.jsonl");
             let settings = &self.recipe.augment;
-            let seed = self.recipe.random_seed;
-            augment::run(|| self.load(model), segments, settings, seed, &out, self.watch)
+            augment::run(|| self.load(model), segments, settings, self.work(&out))
         })?;
         Ok(augment::pairs(&read::<Augmented>(&self.run.path("augmented.jsonl"))?))
     }
@@ -170,10 +168,7 @@ impl<'a> Lab<'a> {
         self.run.stage(
             &format!("{model}/curate"),
             &inputs.each_ref().map(String::as_str),
-            |_| {
-                let seed = self.recipe.random_seed;
-                curate::run(|| self.load(model), pool, settings, seed, &out, self.watch)
-            },
+            |_| curate::run(|| self.load(model), pool, settings, self.work(&out)),
         )?;
         let (kept, selection) = curate::select(pool, &read::<Rated>(&out)?, settings);
         let json = serde_json::to_string_pretty(&selection)? + "\n";
@@ -204,9 +199,7 @@ impl<'a> Lab<'a> {
                 &self.prompts,
                 system,
                 &self.recipe.evaluate,
-                self.recipe.random_seed,
-                &directory.join("completions.jsonl"),
-                self.watch,
+                self.work(&directory.join("completions.jsonl")),
             )
         })?;
         Ok(())
@@ -258,6 +251,10 @@ impl<'a> Lab<'a> {
     fn key(&self, stage: &str) -> anyhow::Result<String> {
         let done = self.run.done(stage).with_context(|| format!("stage {stage} is not done"))?;
         Ok(done.inputs)
+    }
+
+    fn work<'b>(&'b self, out: &'b Path) -> Work<'b> {
+        Work { out, random_seed: self.recipe.random_seed, watch: self.watch }
     }
 
     fn load(&self, model: &str) -> anyhow::Result<Lm> {

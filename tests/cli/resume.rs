@@ -1,12 +1,5 @@
 //! A run that is killed, however often and wherever, ends with the rows of one that was not.
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    process::Stdio,
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, path::Path, process::Stdio, thread, time::Duration};
 
 use crate::{Workplace, copy};
 
