@@ -1,4 +1,5 @@
-//! Keeps the drawing in `src/lib.rs` true, and crates where they belong.#![expect(clippy::unwrap_used, reason = "a test may fail")]
+//! Keeps the drawing in `src/lib.rs` true, and crates where they belong.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
-//! The real program, run as a person runs it.#![expect(clippy::unwrap_used, reason = "a test may fail")]
+//! The real program, run as a person runs it.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod mistakes;
 mod resume;
