@@ -5,7 +5,7 @@ use super::{
     win_rates::WinRates,
     words,
 };
-use crate::recipe::{Agreement, JudgeMethod};
+use crate::recipe::{Agreement, Baseline, JudgeMethod};
 
 /// Lowest believable agreement with people below which a judge counts as weak.
 ///
@@ -53,12 +53,20 @@ pub(super) fn caution(run: &Run) -> Option<String> {
             "A script of replies stands in for the model and the judge. The numbers show that the pipeline works, and nothing else.".into(),
         );
     }
+    let contestant = if judges_itself(run) { CONTESTANT } else { "" };
     is_weak(run.recipe.judge.agreement.as_ref()).then(|| {
         format!(
-            "The judge is weak. {} Its verdicts prove the pipeline, not the model.",
+            "The judge is weak. {} Its verdicts prove the pipeline, not the model.{contestant}",
             quality(run)
         )
     })
+}
+
+const CONTESTANT: &str = " The judge is also a contestant: it is the base model, and a model tends to prefer what it would have said itself, so the comparisons with the base model lean against every other.";
+
+/// Whether the judge compares its own answers with those of others.
+fn judges_itself(run: &Run) -> bool {
+    run.recipe.judge.weights.is_none() && run.recipe.evaluate.baselines.contains(&Baseline::Base)
 }
 
 pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> Vec<Block> {
@@ -75,9 +83,10 @@ pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> Vec<Block> {
         Block::paragraph(quality(run)),
     ];
     if run.recipe.model.script.is_none() && is_weak(run.recipe.judge.agreement.as_ref()) {
-        blocks.push(Block::warning(
-            "This judge is weak: it is not shown to agree with people on at least 65% of pairs, and people agree with each other on about 66%. Its verdicts prove the pipeline, not the model. To name a stronger one, put [judge] weights = { from = [\"hf:...\"] } into the recipe; see docs/recipes.md.",
-        ));
+        let contestant = if judges_itself(run) { CONTESTANT } else { "" };
+        blocks.push(Block::warning(format!(
+            "This judge is weak: it is not shown to agree with people on at least 65% of pairs, and people agree with each other on about 66%. Its verdicts prove the pipeline, not the model.{contestant} To name a stronger one, put [judge] weights = {{ from = [\"hf:...\"] }} into the recipe; see docs/recipes.md.",
+        )));
     }
     let mut table = Table::new(&[
         "Comparison",

@@ -207,7 +207,7 @@ fn the_markdown_reads_well() {
 
     ## Verdict
 
-    > **Warning:** The judge is weak. How often this judge agrees with people is not known. Its verdicts prove the pipeline, not the model.
+    > **Warning:** The judge is weak. How often this judge agrees with people is not known. Its verdicts prove the pipeline, not the model. The judge is also a contestant: it is the base model, and a model tends to prefer what it would have said itself, so the comparisons with the base model lean against every other.
 
     - M0 against the base model: 56.7% \[43.7, 68.8\], n = 45: no difference shown. 3 of 48 prompts have no score: 55.2% if all that is missing were lost, 58.3% if won.
     - M1 against the base model: 76.7% \[65.9, 84.8\], n = 45: better (p &lt; 0.001 allowing for 5 comparisons). 3 of 48 prompts have no score: 72.9% if all that is missing were lost, 76.0% if won.

@@ -1,160 +1,13 @@
-//! The operations of a Llama on `f32` rows, each with its backward pass.
-//!
-//! Rows are tokens. Buffers belong to the caller and are reused from step to step: fresh memory is
-//! dear on the machines this was measured on. Nothing here knows of layers or models.
-use gemm::Parallelism;
+//! Operations on token rows: norms, activations, softmax, rotary positions.
 use pulp::Arch;
 use rayon::prelude::*;
-
-/// A matrix somewhere in a slice: `data[row * row_stride + column * column_stride]`.
-#[derive(Clone, Copy)]
-pub(super) struct Matrix<'a> {
-    data: &'a [f32],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
-}
-
-impl<'a> Matrix<'a> {
-    /// A dense matrix, row after row.
-    pub(super) fn dense(data: &'a [f32], rows: usize, columns: usize) -> Self {
-        Self::strided(data, rows, columns, columns)
-    }
-
-    /// Rows that lie `row_stride` apart.
-    pub(super) fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
-        Self { data, rows, columns, row_stride, column_stride: 1 }
-    }
-
-    pub(super) fn transposed(self) -> Self {
-        Self {
-            data: self.data,
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-        }
-    }
-
-    fn last_index(&self) -> usize {
-        (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride
-    }
-}
-
-/// Whether a product replaces its target or is added to it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Write {
-    Replace,
-    Add,
-}
-
-/// Whether a product uses every core, or runs inside work that already does.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cores {
-    All,
-    One,
-}
-
-/// `target = scale * left * right` (or `+=`); rows of `target` lie `stride` apart.
-pub(super) fn multiply(
-    target: &mut [f32],
-    stride: usize,
-    write: Write,
-    left: Matrix,
-    right: Matrix,
-    scale: f32,
-    cores: Cores,
-) {
-    let (rows, columns, inner) = (left.rows, right.columns, left.columns);
-    if rows == 0 || columns == 0 {
-        return;
-    }
-    assert_eq!(inner, right.rows, "inner dimensions differ");
-    assert!(inner > 0 && stride >= columns);
-    assert!(target.len() > (rows - 1) * stride + columns - 1);
-    assert!(left.data.len() > left.last_index() && right.data.len() > right.last_index());
-    let parallelism = match cores {
-        Cores::All => Parallelism::Rayon(0),
-        Cores::One => Parallelism::None,
-    };
-    // SAFETY: the three assertions above keep every access inside its slice, and `target` is
-    // borrowed mutably, so it overlaps neither operand.
-    #[expect(unsafe_code)]
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            inner,
-            target.as_mut_ptr(),
-            1,
-            stride as isize,
-            write == Write::Add,
-            left.data.as_ptr(),
-            left.column_stride as isize,
-            left.row_stride as isize,
-            right.data.as_ptr(),
-            right.column_stride as isize,
-            right.row_stride as isize,
-            1.0,
-            scale,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
-}
-
-/// `y = x Wᵀ` (or `+=`) for `x` (tokens, inputs) and `W` (outputs, inputs).
-///
-/// A row of `y` is the same to the bit whatever rows stand beside it: decoding relies on that, since
-/// a reply must not change with the requests served along with it. The kernels keep this promise for
-/// all but the smallest products, which they sum in another order; those are padded with zero rows.
-pub(super) fn linear(x: &[f32], weight: &[f32], y: &mut [f32], inputs: usize, write: Write) {
-    /// gemm takes its "horizontal" kernel up to this many results, and another for one row.
-    const SMALL: usize = 16 * 16;
-    let (tokens, outputs) = (x.len() / inputs, weight.len() / inputs);
-    let weight = Matrix::dense(weight, outputs, inputs).transposed();
-    let least = 2.max(SMALL / outputs + 1);
-    if tokens >= least || tokens == 0 {
-        multiply(y, outputs, write, Matrix::dense(x, tokens, inputs), weight, 1.0, Cores::All);
-        return;
-    }
-    let (mut padded_x, mut padded_y) = (vec![0.0; least * inputs], vec![0.0; least * outputs]);
-    padded_x[..x.len()].copy_from_slice(x);
-    padded_y[..y.len()].copy_from_slice(y);
-    let padded = Matrix::dense(&padded_x, least, inputs);
-    multiply(&mut padded_y, outputs, write, padded, weight, 1.0, Cores::All);
-    y.copy_from_slice(&padded_y[..y.len()]);
-}
-
-/// `dx = dy W`.
-pub(super) fn linear_input_gradient(
-    dy: &[f32],
-    weight: &[f32],
-    dx: &mut [f32],
-    inputs: usize,
-    write: Write,
-) {
-    let (tokens, outputs) = (dx.len() / inputs, weight.len() / inputs);
-    let (dy, weight) = (Matrix::dense(dy, tokens, outputs), Matrix::dense(weight, outputs, inputs));
-    multiply(dx, inputs, write, dy, weight, 1.0, Cores::All);
-}
-
-/// `dW += dyᵀ x`.
-pub(super) fn linear_weight_gradient(dy: &[f32], x: &[f32], dweight: &mut [f32], inputs: usize) {
-    let (tokens, outputs) = (x.len() / inputs, dweight.len() / inputs);
-    let (dy, x) = (Matrix::dense(dy, tokens, outputs), Matrix::dense(x, tokens, inputs));
-    multiply(dweight, inputs, Write::Add, dy.transposed(), x, 1.0, Cores::All);
-}
 
 /// Independent partial sums: enough for the widest vectors, and the same sum on every processor.
 const LANES: usize = 16;
 
 /// `Σ term(i)` for `i` below `n`, in an order that does not depend on the processor.
 #[inline(always)]
-pub(super) fn sum(n: usize, term: impl Fn(usize) -> f32) -> f32 {
+pub(in crate::model) fn sum(n: usize, term: impl Fn(usize) -> f32) -> f32 {
     let mut partial = [0.0_f32; LANES];
     let whole = n - n % LANES;
     for start in (0..whole).step_by(LANES) {
@@ -174,7 +27,7 @@ fn maximum(x: &[f32]) -> f32 {
 /// `eˣ` to about 2 ulp, for `x` in [-87, 88] (clamped): Cephes' `expf` without branches, so that
 /// loops over it become vector code.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(in crate::model) fn exp(x: f32) -> f32 {
     // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
@@ -191,7 +44,7 @@ pub(super) fn exp(x: f32) -> f32 {
 
 /// Turns scores into probabilities in place; returns the log of the normaliser, `ln Σ eˢ`.
 #[inline(always)]
-pub(super) fn softmax(scores: &mut [f32]) -> f32 {
+pub(in crate::model) fn softmax(scores: &mut [f32]) -> f32 {
     let largest = maximum(scores);
     for score in scores.iter_mut() {
         *score = exp(*score - largest);
@@ -204,7 +57,7 @@ pub(super) fn softmax(scores: &mut [f32]) -> f32 {
 }
 
 /// RMSNorm: `y = x / rms(x) * weight`; keeps `1 / rms(x)` of each token for the backward pass.
-pub(super) fn rms_norm(
+pub(in crate::model) fn rms_norm(
     x: &[f32],
     weight: &[f32],
     epsilon: f32,
@@ -232,7 +85,7 @@ pub(super) fn rms_norm(
 const BLOCK: usize = 64;
 
 /// Backward of [`rms_norm`]: adds to `dx`, and to `dweight`.
-pub(super) fn rms_norm_backward(
+pub(in crate::model) fn rms_norm_backward(
     x: &[f32],
     weight: &[f32],
     inverse_rms: &[f32],
@@ -272,7 +125,7 @@ pub(super) fn rms_norm_backward(
 }
 
 /// SwiGLU: `y = silu(gate) * up`.
-pub(super) fn swiglu(gate: &[f32], up: &[f32], y: &mut [f32]) {
+pub(in crate::model) fn swiglu(gate: &[f32], up: &[f32], y: &mut [f32]) {
     let chunks = y.par_chunks_mut(4096).zip(gate.par_chunks(4096)).zip(up.par_chunks(4096));
     chunks.for_each(|((y, gate), up)| {
         Arch::new().dispatch(
@@ -288,7 +141,7 @@ pub(super) fn swiglu(gate: &[f32], up: &[f32], y: &mut [f32]) {
 
 /// Backward of [`swiglu`]: `d` comes in as the gradient of `y`, and leaves as that of the gate;
 /// `dup` becomes that of `up`.
-pub(super) fn swiglu_backward(gate: &[f32], up: &[f32], d: &mut [f32], dup: &mut [f32]) {
+pub(in crate::model) fn swiglu_backward(gate: &[f32], up: &[f32], d: &mut [f32], dup: &mut [f32]) {
     let gradients = d.par_chunks_mut(4096).zip(dup.par_chunks_mut(4096));
     let chunks = gradients.zip(gate.par_chunks(4096)).zip(up.par_chunks(4096));
     chunks.for_each(|(((d, dup), gate), up)| {
@@ -309,14 +162,14 @@ pub(super) fn swiglu_backward(gate: &[f32], up: &[f32], d: &mut [f32], dup: &mut
 
 /// Cosines and sines of rotary positions, (positions, head_size / 2) each.
 #[derive(Debug)]
-pub(super) struct Rotation {
+pub(in crate::model) struct Rotation {
     half: usize,
     cosines: Vec<f32>,
     sines: Vec<f32>,
 }
 
 impl Rotation {
-    pub(super) fn new(positions: usize, head_size: usize, theta: f32) -> Self {
+    pub(in crate::model) fn new(positions: usize, head_size: usize, theta: f32) -> Self {
         let half = head_size / 2;
         let angle = |position: usize, i: usize| {
             // In f32 and in this order, as transformers computes it.
@@ -335,7 +188,7 @@ impl Rotation {
 
     /// Rotates every head of every token in place; `positions` has one entry a token. The inverse
     /// rotation is the backward pass.
-    pub(super) fn apply(&self, x: &mut [f32], positions: &[u32], inverse: bool) {
+    pub(in crate::model) fn apply(&self, x: &mut [f32], positions: &[u32], inverse: bool) {
         let width = x.len() / positions.len().max(1);
         let sign = if inverse { -1.0 } else { 1.0 };
         let rows = x.par_chunks_mut(width.max(1)).zip(positions.par_iter()).with_min_len(32);
@@ -364,29 +217,6 @@ mod tests {
             let x = step as f32 * 0.01;
             let (ours, exact) = (f64::from(exp(x)), f64::from(x).exp());
             assert!((ours / exact - 1.0).abs() < 2.5e-7, "exp({x}) = {ours}, not {exact}");
-        }
-    }
-
-    #[test]
-    fn a_row_of_a_product_does_not_depend_on_the_other_rows() {
-        for (inner, outputs) in [(576, 1536), (576, 192), (1536, 576), (24, 12), (6, 3)] {
-            check_rows(inner, outputs);
-        }
-    }
-
-    fn check_rows(inner: usize, outputs: usize) {
-        let value = |i: usize| ((i * 7919 % 1009) as f32 / 504.5 - 1.0) * 0.5;
-        let weight: Vec<f32> = (0..outputs * inner).map(value).collect();
-        let x: Vec<f32> = (0..300 * inner).map(|i| value(i + 13)).collect();
-        let product = |tokens: usize| {
-            let mut y = vec![0.0; tokens * outputs];
-            linear(&x[..tokens * inner], &weight, &mut y, inner, Write::Replace);
-            y
-        };
-        let all = product(300);
-        for tokens in [1, 2, 3, 5, 8, 17, 31, 33, 63, 250, 299] {
-            let same = product(tokens) == all[..tokens * outputs];
-            assert!(same, "{tokens} rows of {inner} by {outputs}");
         }
     }
 }

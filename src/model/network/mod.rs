@@ -1,0 +1,210 @@
+//! A Llama on packed sequences: the forward pass here, the output layer and the backward pass beside it.
+//!
+//! Knows no tokenizer, no optimiser and no sampling: token ids and labels in, hidden states, losses
+//! and gradients out. The memory of a pass belongs to a [`Pass`] and is reused.
+mod backward;
+mod output;
+
+use std::ops::Range;
+
+use super::{
+    attention::{self, attend},
+    config::{Config, Layout},
+    ops::{Rotation, Write, linear, rms_norm, swiglu},
+};
+
+use backward::Backward;
+pub(super) use output::output_logits;
+
+/// The weights of a model in one arena.
+#[derive(Debug)]
+pub struct Weights {
+    pub config: Config,
+    pub layout: Layout,
+    pub data: Vec<f32>,
+}
+
+/// Sequences laid end to end; attention stays within each.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Packed {
+    pub(super) ids: Vec<u32>,
+    pub(super) positions: Vec<u32>,
+    pub(super) sequences: Vec<Range<usize>>,
+}
+
+impl Packed {
+    pub(super) fn push(&mut self, ids: &[u32]) {
+        let start = self.ids.len();
+        self.ids.extend_from_slice(ids);
+        self.positions.extend(0..ids.len() as u32);
+        self.sequences.push(start..self.ids.len());
+    }
+}
+
+/// What one layer computed, as far as its backward pass needs it. Token rows throughout.
+#[derive(Debug, Default)]
+pub(super) struct LayerState {
+    input: Vec<f32>,
+    input_scale: Vec<f32>,
+    normed: Vec<f32>,
+    query: Vec<f32>,
+    pub(super) key: Vec<f32>,
+    pub(super) value: Vec<f32>,
+    probabilities: Vec<f32>,
+    attended: Vec<f32>,
+    middle: Vec<f32>,
+    middle_scale: Vec<f32>,
+    middle_normed: Vec<f32>,
+    gate: Vec<f32>,
+    up: Vec<f32>,
+}
+
+/// The memory of a forward (and backward) pass.
+#[derive(Debug)]
+pub(super) struct Pass {
+    /// One for each layer when training, one for all when not.
+    layers: Vec<LayerState>,
+    /// The residual stream, and after the last layer its value before the final norm.
+    stream: Vec<f32>,
+    final_scale: Vec<f32>,
+    /// The final norm's output, (tokens, hidden).
+    pub(super) hidden: Vec<f32>,
+    activated: Vec<f32>,
+    attention: attention::Scratch,
+    backward: Backward,
+    /// Rotary tables as long as the longest position so far.
+    rotation: Option<(usize, Rotation)>,
+}
+
+impl Pass {
+    /// Memory for passes that only go forward.
+    pub(super) fn forward_only() -> Self {
+        Self::with_layers(1)
+    }
+
+    /// Memory for passes that go back as well.
+    pub(super) fn training(config: &Config) -> Self {
+        Self::with_layers(config.layers)
+    }
+
+    fn with_layers(layers: usize) -> Self {
+        Self {
+            layers: (0..layers).map(|_| LayerState::default()).collect(),
+            stream: Vec::new(),
+            final_scale: Vec::new(),
+            hidden: Vec::new(),
+            activated: Vec::new(),
+            attention: attention::Scratch::default(),
+            backward: Backward::default(),
+            rotation: None,
+        }
+    }
+
+    fn rotate_up_to(&mut self, config: &Config, positions: &[u32]) {
+        let needed = positions.iter().max().map_or(0, |&last| last as usize + 1);
+        if self.rotation.as_ref().is_none_or(|(length, _)| *length < needed) {
+            let length = needed.next_power_of_two();
+            let rotation = Rotation::new(length, config.head_size, config.rope_theta);
+            self.rotation = Some((length, rotation));
+        }
+    }
+
+    /// Runs the model up to the final norm; the result is in `self.hidden`.
+    ///
+    /// `seen` gets every layer once its keys and values are there, rotated.
+    pub(super) fn forward(
+        &mut self,
+        weights: &Weights,
+        packed: &Packed,
+        mut seen: impl FnMut(usize, &LayerState),
+    ) {
+        let config = &weights.config;
+        let (tokens, hidden) = (packed.ids.len(), config.hidden_size);
+        self.rotate_up_to(config, &packed.positions);
+        let Some((_, rotation)) = &self.rotation else { return };
+        let embedding = &weights.data[weights.layout.embedding.clone()];
+        self.stream.resize(tokens * hidden, 0.0);
+        for (row, &id) in self.stream.chunks_exact_mut(hidden).zip(&packed.ids) {
+            row.copy_from_slice(&embedding[id as usize * hidden..][..hidden]);
+        }
+        let shared = self.layers.len() == 1;
+        for (index, layout) in weights.layout.layers.iter().enumerate() {
+            let state = &mut self.layers[if shared { 0 } else { index }];
+            state.resize(tokens, config);
+            state.input.copy_from_slice(&self.stream);
+            let part = |at: &Range<usize>| &weights.data[at.clone()];
+            rms_norm(
+                &state.input,
+                part(&layout.attention_norm),
+                config.rms_epsilon,
+                &mut state.normed,
+                &mut state.input_scale,
+            );
+            let replace = Write::Replace;
+            linear(&state.normed, part(&layout.query), &mut state.query, hidden, replace);
+            linear(&state.normed, part(&layout.key), &mut state.key, hidden, replace);
+            linear(&state.normed, part(&layout.value), &mut state.value, hidden, replace);
+            rotation.apply(&mut state.query, &packed.positions, false);
+            rotation.apply(&mut state.key, &packed.positions, false);
+            seen(index, state);
+            attend(
+                config,
+                &packed.sequences,
+                [&state.query, &state.key, &state.value],
+                &mut state.probabilities,
+                &mut self.attention,
+                &mut state.attended,
+            );
+            let query_width = config.heads * config.head_size;
+            let output = part(&layout.attention_output);
+            linear(&state.attended, output, &mut self.stream, query_width, Write::Add);
+            state.middle.copy_from_slice(&self.stream);
+            rms_norm(
+                &state.middle,
+                part(&layout.feed_forward_norm),
+                config.rms_epsilon,
+                &mut state.middle_normed,
+                &mut state.middle_scale,
+            );
+            linear(&state.middle_normed, part(&layout.gate), &mut state.gate, hidden, replace);
+            linear(&state.middle_normed, part(&layout.up), &mut state.up, hidden, replace);
+            self.activated.resize(state.gate.len(), 0.0);
+            swiglu(&state.gate, &state.up, &mut self.activated);
+            let (down, wide) = (part(&layout.down), config.intermediate_size);
+            linear(&self.activated, down, &mut self.stream, wide, Write::Add);
+        }
+        self.hidden.resize(tokens * hidden, 0.0);
+        self.final_scale.resize(tokens, 0.0);
+        rms_norm(
+            &self.stream,
+            &weights.data[weights.layout.final_norm.clone()],
+            config.rms_epsilon,
+            &mut self.hidden,
+            &mut self.final_scale,
+        );
+    }
+}
+
+impl LayerState {
+    fn resize(&mut self, tokens: usize, config: &Config) {
+        let (hidden, wide) = (config.hidden_size, config.intermediate_size);
+        let (query, key) = (config.heads * config.head_size, config.kv_heads * config.head_size);
+        let buffers = [
+            (&mut self.input, hidden),
+            (&mut self.input_scale, 1),
+            (&mut self.normed, hidden),
+            (&mut self.query, query),
+            (&mut self.key, key),
+            (&mut self.value, key),
+            (&mut self.attended, query),
+            (&mut self.middle, hidden),
+            (&mut self.middle_scale, 1),
+            (&mut self.middle_normed, hidden),
+            (&mut self.gate, wide),
+            (&mut self.up, wide),
+        ];
+        for (buffer, width) in buffers {
+            buffer.resize(tokens * width, 0.0);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The operations of a Llama on `f32` rows, each with its backward pass.
+//!
+//! Rows are tokens. Buffers belong to the caller and are reused from step to step: fresh memory is
+//! dear on the machines this was measured on. Nothing here knows of layers or models.
+mod matrix;
+mod rows;
+
+pub(super) use matrix::{
+    Cores, Matrix, Write, linear, linear_input_gradient, linear_weight_gradient, multiply,
+};
+pub(super) use rows::{
+    Rotation, rms_norm, rms_norm_backward, softmax, sum, swiglu, swiglu_backward,
+};

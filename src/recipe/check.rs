@@ -1,0 +1,157 @@
+//! Reading a recipe, and what serde cannot say of it: ranges, and keys that go together.
+use std::{fs, path::Path};
+
+use anyhow::Context;
+
+use super::Recipe;
+
+impl Recipe {
+    /// Reads and checks a recipe.
+    ///
+    /// # Errors
+    /// When the file is missing, not TOML, has an unknown key or a value out of range; the message
+    /// has file and line, and says what is allowed.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("cannot read the recipe {}", path.display()))?;
+        let mut recipe = Self::parse(&text).with_context(|| path.display().to_string())?;
+        recipe.directory = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(recipe)
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let recipe: Self = toml::from_str(text)?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// The recipe with every default filled in, as TOML.
+    pub fn resolved(&self) -> anyhow::Result<String> {
+        Ok(toml::to_string(self)?)
+    }
+
+    /// What serde cannot say: ranges, and keys that go together.
+    fn check(&self) -> anyhow::Result<()> {
+        let name_is_plain =
+            self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        anyhow::ensure!(
+            !self.name.is_empty() && name_is_plain,
+            "name = {:?}: use letters, digits, - and _, as it names a directory",
+            self.name
+        );
+        anyhow::ensure!(
+            self.model.weights.is_some() != self.model.script.is_some(),
+            "[model] needs exactly one of `weights` and `script`"
+        );
+        anyhow::ensure!(
+            !(self.model.script.is_some() && self.judge.weights.is_some()),
+            "[judge] weights: a scripted run is judged by its script; leave this key out"
+        );
+        let positive = [
+            ("seed.limit", self.seed.limit),
+            ("corpus.limit", self.corpus.limit),
+            ("corpus.repetition_ngram", self.corpus.repetition_ngram),
+            ("finetune.batch_size", self.finetune.batch_size),
+            ("finetune.max_tokens", self.finetune.max_tokens),
+            ("augment.max_tokens", self.augment.max_tokens),
+            ("curate.samples", self.curate.samples),
+            ("curate.max_tokens", self.curate.max_tokens),
+            ("evaluate.max_tokens", self.evaluate.max_tokens),
+        ];
+        for (key, value) in positive {
+            anyhow::ensure!(value > 0, "{key} = 0: must be at least 1");
+        }
+        anyhow::ensure!(
+            self.corpus.min_characters <= self.corpus.max_characters,
+            "corpus.min_characters = {} is above corpus.max_characters = {}",
+            self.corpus.min_characters,
+            self.corpus.max_characters
+        );
+        let ranges = [
+            ("corpus.repetition_threshold", self.corpus.repetition_threshold, 0.0, 1.0),
+            ("finetune.epochs", self.finetune.epochs, 0.0, 1e6),
+            ("finetune.learning_rate", self.finetune.learning_rate, 0.0, 1.0),
+            ("finetune.final_learning_rate", self.finetune.final_learning_rate, 0.0, 1.0),
+            ("finetune.weight_decay", self.finetune.weight_decay, 0.0, 1.0),
+            ("finetune.gradient_clip", self.finetune.gradient_clip, f64::MIN_POSITIVE, 1e9),
+            ("augment.temperature", self.augment.temperature, 0.0, 10.0),
+            ("augment.top_p", self.augment.top_p, f64::MIN_POSITIVE, 1.0),
+            ("curate.threshold", self.curate.threshold, 1.0, 5.0),
+            ("curate.temperature", self.curate.temperature, 0.0, 10.0),
+            ("curate.top_p", self.curate.top_p, f64::MIN_POSITIVE, 1.0),
+            ("evaluate.temperature", self.evaluate.temperature, 0.0, 10.0),
+            ("evaluate.top_p", self.evaluate.top_p, f64::MIN_POSITIVE, 1.0),
+        ];
+        for (key, value, least, most) in ranges {
+            anyhow::ensure!(
+                (least..=most).contains(&value),
+                "{key} = {value}: must be between {} and {most}",
+                if least == f64::MIN_POSITIVE {
+                    "0 (not included)".into()
+                } else {
+                    least.to_string()
+                }
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALLEST: &str = r#"
+name = "smallest"
+[model]
+script = { from = ["file:replies.jsonl"] }
+[seed]
+source = { from = ["file:seed.jsonl"] }
+format = "jsonl"
+[corpus]
+source = { from = ["file:pages#**/*.html"] }
+limit = 10
+[finetune]
+epochs = 1
+[evaluate]
+prompts = { from = ["file:prompts.jsonl"] }
+[judge]
+method = "choice"
+"#;
+
+    #[test]
+    fn defaults_are_the_papers_and_survive_a_round_trip() {
+        let recipe = Recipe::parse(SMALLEST).unwrap();
+        assert_eq!(recipe.iterations, 2);
+        assert_eq!(recipe.seed.limit, 3_200);
+        assert_eq!((recipe.corpus.min_characters, recipe.corpus.max_characters), (600, 3_000));
+        assert_eq!(
+            (recipe.finetune.learning_rate, recipe.finetune.final_learning_rate),
+            (1e-5, 9e-6)
+        );
+        assert_eq!((recipe.augment.temperature, recipe.augment.top_p), (0.7, 0.9));
+        assert_eq!(recipe.curate.threshold, 4.5);
+        assert_eq!(Recipe::parse(&recipe.resolved().unwrap()).unwrap(), recipe);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        let check = |from: &str, to: &str, expected: &str| {
+            assert!(SMALLEST.contains(from));
+            let error = Recipe::parse(&SMALLEST.replace(from, to)).unwrap_err();
+            let error = format!("{error:#}");
+            assert!(error.contains(expected), "{error}");
+        };
+        check("epochs = 1", "epochs = 1\nepoch = 1", "unknown field `epoch`");
+        check("epochs = 1", "epochs = 1\nepoch = 1", "line 13");
+        check("\"choice\"", "\"coin\"", "expected `choice` or `likelihood`");
+        check("epochs = 1", "epochs = -1", "finetune.epochs = -1: must be between 0 and 1000000");
+        check("\"smallest\"", "\"a/b\"", "name = \"a/b\": use letters");
+        check(
+            "script = { from = [\"file:replies.jsonl\"] }",
+            "",
+            "exactly one of `weights` and `script`",
+        );
+        check("limit = 10", "limit = 0", "corpus.limit = 0: must be at least 1");
+    }
+}
