@@ -51,14 +51,29 @@ pub struct Measured {
 /// PandaLM's test set: one array, three annotators, 0 for a tie.
 #[derive(Deserialize)]
 struct PandaLm {
+    #[serde(deserialize_with = "text")]
     instruction: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     input: String,
+    #[serde(deserialize_with = "text")]
     response1: String,
+    #[serde(deserialize_with = "text")]
     response2: String,
     annotator1: u8,
     annotator2: u8,
     annotator3: u8,
+}
+
+/// PandaLM's file went through a spreadsheet, which made a few answers numbers and booleans.
+fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    use serde::de::Error;
+    match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => Ok(text),
+        scalar @ (serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => {
+            Ok(scalar.to_string())
+        }
+        other => Err(D::Error::custom(format!("expected a text, found {other}"))),
+    }
 }
 
 /// AlpacaEval's annotations: one array (or JSONL), `preference` from 1 (first) to 2 (second).
@@ -204,11 +219,68 @@ pub fn measure(
     })
 }
 
-/// 1 above, a half at, 0 below `even`.
+/// 1 above, a half at, 0 below `even`; sums of shares meet it only up to rounding.
 fn half_step(value: f64, even: f64) -> f64 {
-    match value.total_cmp(&even) {
-        std::cmp::Ordering::Greater => 1.0,
-        std::cmp::Ordering::Equal => 0.5,
-        std::cmp::Ordering::Less => 0.0,
+    match value - even {
+        difference if difference > 1e-9 => 1.0,
+        difference if difference < -1e-9 => 0.0,
+        _ => 0.5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lm::Weights;
+
+    const ITEMS: &str = r#"[
+        {"instruction": "Q1", "input": "about x", "response1": "a", "response2": "bb",
+         "annotator1": 1, "annotator2": 1, "annotator3": 0},
+        {"instruction": "Q2", "response1": true, "response2": "ccc",
+         "annotator1": 2, "annotator2": 1, "annotator3": 2},
+        {"instruction": "Q3", "response1": "a", "response2": "b",
+         "annotator1": 2, "annotator2": 1, "annotator3": 0},
+        {"instruction": "Q4", "output_1": "same", "output_2": "same", "preference": 1.0},
+        {"instruction": "Q5", "output_1": "a", "output_2": "b", "preference": 1.5}
+    ]"#;
+
+    #[test]
+    fn people_are_read_from_both_formats() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pairs.json");
+        fs::write(&path, ITEMS).unwrap();
+        let pairs = human_pairs(&path).unwrap();
+        let preferred: Vec<_> = pairs.iter().map(|pair| pair.preferred).collect();
+        let (first, second) = (Some(Side::First), Some(Side::Second));
+        assert_eq!(preferred, [first, second, None, first, None]);
+        assert_eq!(pairs[0].instruction, "Q1\n\nabout x");
+        assert_eq!(pairs[1].first, "true");
+        fs::write(&path, "[{\"instruction\": \"Q\", \"annotator1\": 1}]").unwrap();
+        let error = human_pairs(&path).unwrap_err().to_string();
+        assert!(error.contains("pairs.json: item 1: expected PandaLM's keys"), "{error}");
+    }
+
+    #[test]
+    fn a_judge_that_always_prefers_the_first_is_half_right() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pairs.json");
+        fs::write(&path, ITEMS).unwrap();
+        let script = directory.path().join("script.toml");
+        fs::write(&script, "[[rule]]\nreplies = [\"A\"]\nlikelihoods = [-1.0]\n").unwrap();
+        let weights = Weights::Script { script, model: "judge".into() };
+        let pairs = human_pairs(&path).unwrap();
+        let measured = |method| {
+            let out = directory.path().join(format!("{method:?}.jsonl"));
+            measure(|| Lm::load(&weights), &pairs, method, &out, &crate::watch::nobody).unwrap()
+        };
+        let choice = measured(JudgeMethod::Choice);
+        assert_eq!((choice.pairs, choice.missing), (5, 0));
+        assert_eq!((choice.agreement.point, choice.agreement.n), (0.5, 3));
+        assert_eq!(choice.by_preference.point, 0.5);
+        // The pair of identical answers is judged in no order.
+        assert_eq!(choice.consistency.map(|share| (share.point, share.n)), Some((0.0, 4)));
+        // Longer: "bb" is not preferred, "true" is, and the identical pair is a tie.
+        assert_eq!(choice.longer.point, 0.5 / 3.0);
+        assert_eq!(measured(JudgeMethod::Likelihood).consistency, None);
     }
 }

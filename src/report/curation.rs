@@ -53,6 +53,14 @@ pub(super) fn blocks(run: &Run) -> anyhow::Result<Vec<Block>> {
             if selection.fallback { "FALLBACK" } else { "threshold" }.into(),
         ]);
         warnings.extend(warn(model, &selection));
+        let taught = |model: &str| -> anyhow::Result<Vec<String>> {
+            Ok(run.curated_pairs(model)?.into_iter().map(|pair| pair.id).collect())
+        };
+        if before != "M0" && selection.kept > 0 && taught(model)? == taught(before)? {
+            warnings.push(format!(
+                "{before} chose the same pairs for {model} as were chosen for {before} itself, so {model} learned the same as {before} and answers the same."
+            ));
+        }
     }
     if table.rows.is_empty() {
         return Ok(vec![Block::paragraph("No pairs are curated yet.")]);
