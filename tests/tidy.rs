@@ -154,3 +154,40 @@ fn eval_sets_are_what_they_say() {
     }
     assert!(seen > 0);
 }
+
+#[test]
+fn every_key_of_a_recipe_is_explained() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let explained = fs::read_to_string(project.join("docs/recipes.md")).unwrap();
+    // Keys that no shipped recipe sets.
+    let mut keys = vec!["judge.weights".to_owned()];
+    for recipe in ["quickstart.toml", "scripted.toml"] {
+        let recipe = spyhop::recipe::Recipe::load(&project.join("recipes").join(recipe)).unwrap();
+        let resolved: toml::Table = recipe.resolved().unwrap().parse().unwrap();
+        for (section, value) in resolved {
+            match value {
+                toml::Value::Table(table) => {
+                    keys.extend(table.keys().map(|key| format!("{section}.{key}")));
+                }
+                _ => keys.push(section),
+            }
+        }
+    }
+    assert!(keys.len() > 40, "{keys:?}");
+    for key in keys {
+        assert!(explained.contains(&format!("`{key}`")), "docs/recipes.md does not explain {key}");
+    }
+}
+
+#[test]
+fn every_row_type_is_described() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let formats = fs::read_to_string(project.join("docs/formats.md")).unwrap();
+    let record = fs::read_to_string(source().join("record.rs")).unwrap();
+    let names = record.lines().filter_map(|line| line.strip_prefix("pub struct "));
+    let names: Vec<&str> = names.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() > 10);
+    for name in names {
+        assert!(formats.contains(name), "docs/formats.md does not describe {name}");
+    }
+}

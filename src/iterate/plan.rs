@@ -57,11 +57,14 @@ pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
         let tokens = pairs * tokens::SEED_PAIR + extra * (segment + tokens::INSTRUCTION);
         time(recipe.finetune.epochs * tokens / rate::TRAIN)
     };
-    let epochs = recipe.finetune.epochs;
+    let epochs = match recipe.finetune.epochs {
+        1.0 => "1 epoch".to_owned(),
+        epochs => format!("{epochs}"),
+    };
 
     add("seed".into(), format!("at most {} pairs", recipe.seed.limit), None);
     add("corpus".into(), format!("at most {} segments", recipe.corpus.limit), None);
-    add("backward/finetune".into(), format!("{seeds} pairs, {epochs} epochs"), train(seeds, 0.0));
+    add("backward/finetune".into(), format!("{seeds} pairs, {epochs}"), train(seeds, 0.0));
     let augment = segments * (segment / rate::READ + tokens::INSTRUCTION / rate::WRITE);
     add("augment".into(), format!("{segments} instructions"), time(augment));
     let answer = recipe.evaluate.max_tokens as f64 * tokens::SHARE_WRITTEN;
@@ -79,7 +82,7 @@ pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
         }
     };
     add("base/generate".into(), answers_work.clone(), time(answers));
-    add("M0/finetune".into(), format!("{seeds} pairs, {epochs} epochs"), train(seeds, 0.0));
+    add("M0/finetune".into(), format!("{seeds} pairs, {epochs}"), train(seeds, 0.0));
     add("M0/generate".into(), answers_work.clone(), time(answers));
     baselines("M0", true, &mut add);
     for iteration in 1..=recipe.iterations {
@@ -96,7 +99,7 @@ pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
         let kept = recipe.curate.at_least as f64;
         add(
             format!("{model}/finetune"),
-            format!("{seeds} pairs and those kept, {epochs} epochs"),
+            format!("{seeds} pairs and those kept, {epochs}"),
             train(seeds, kept.max(segments / 4.0)),
         );
         add(format!("{model}/generate"), answers_work.clone(), time(answers));

@@ -113,30 +113,20 @@ pub fn read_so_far<T: Row>(path: &Path) -> anyhow::Result<Vec<T>> {
 }
 
 /// Replaces a file in one step: a reader sees the old content or the new, never a part.
+///
+/// What a kill leaves of it has the name of the file and `.partial`, and the next write takes it up.
 pub fn write_atomic(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let directory = path.parent().context("a file path has a parent")?;
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
     let write = || {
         fs::create_dir_all(directory)?;
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        let mut file = File::create(&partial)?;
         file.write_all(content)?;
-        file.as_file().sync_data()?;
-        set_ordinary_permissions(file.path())?;
-        file.persist(path)?;
-        Ok(())
+        file.sync_data()?;
+        fs::rename(&partial, path)
     };
     write().map_err(|error| explain_write(path, error))
-}
-
-/// Temporary files are private by default; what takes a file's place should be as readable as it.
-#[cfg(unix)]
-fn set_ordinary_permissions(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn set_ordinary_permissions(_: &Path) -> std::io::Result<()> {
-    Ok(())
 }
 
 fn explain_write(path: &Path, error: std::io::Error) -> anyhow::Error {

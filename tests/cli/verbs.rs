@@ -48,6 +48,33 @@ fn plan_lists_the_stages_and_touches_nothing() {
 }
 
 #[test]
+fn a_plan_reads_well() {
+    let workplace = Workplace::new();
+    workplace.edit("recipes/scripted.toml", "iterations = 2", "iterations = 1");
+    insta::assert_snapshot!(workplace.run(&["plan", "recipes/scripted.toml"]), @r"
+    exit 0
+    --- stdout
+    stage                work                                      estimate
+    seed                 at most 12 pairs                                 -
+    corpus               at most 6 segments                               -
+    backward/finetune    12 pairs, 1 epoch                              0 s
+    augment              6 instructions                                 0 s
+    base/generate        48 answers                                     0 s
+    M0/finetune          12 pairs, 1 epoch                              0 s
+    M0/generate          48 answers                                     0 s
+    M0/judge-base        48 comparisons                                 0 s
+    M0/curate            6 ratings                                      0 s
+    M1/finetune          12 pairs and those kept, 1 epoch               0 s
+    M1/generate          48 answers                                     0 s
+    M1/judge-base        48 comparisons                                 0 s
+    M1/judge-previous    48 comparisons                                 0 s
+    in all               13 stages                                      0 s
+    --- stderr
+    Estimates are for 135M weights on 2 cores; they leave out downloads, and scale with the number of weights.
+    ");
+}
+
+#[test]
 fn a_plan_is_what_a_run_does() {
     let workplace = Workplace::new();
     let plan = workplace.run(&["plan", "recipes/scripted.toml"]);
