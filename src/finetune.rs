@@ -24,6 +24,8 @@ pub enum Direction {
     Forward,
 }
 
+/// Where a training goes on after a kill.
+const STATE: &str = "training-state";
 /// Time between two states of a training: what a kill costs at most.
 const STATE_EVERY: Duration = Duration::from_secs(240);
 
@@ -59,7 +61,7 @@ pub fn run(
             lm::write_checkpoint(&checkpoint, &record)
         }
         // It appears whole, and last: a kill can only have come before its record.
-        Weights::Files(_) if checkpoint.exists() => Ok(()),
+        Weights::Files(_) if checkpoint.exists() => forget_state(&directory.join(STATE)),
         Weights::Files(path) => {
             let mut model = Model::load(path)?;
             let examples = examples(&model.chat, pairs, direction, tags, settings.max_tokens)?;
@@ -82,13 +84,23 @@ pub fn run(
                     random_seed: work.random_seed,
                 },
                 examples: &examples,
-                state: directory.join("training-state"),
+                state: directory.join(STATE),
                 state_every: STATE_EVERY,
             };
             train(name, &training, &mut model, work)?;
             model.save(&checkpoint)?;
-            training.forget_state()
+            forget_state(&training.state)
         }
+    }
+}
+
+/// Removes the state of a training, once its result is safe.
+fn forget_state(state: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(state) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", state.display()))
+        }
+        _ => Ok(()),
     }
 }
 

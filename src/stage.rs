@@ -8,7 +8,7 @@ use crate::{
     watch::{Event, Unit, Watch},
 };
 
-/// What every stage is given beside its rows and settings.
+/// What a stage that asks or trains a model is given beside its rows and settings.
 #[derive(Clone, Copy)]
 pub struct Work<'a> {
     /// The file, or directory, that the stage writes.

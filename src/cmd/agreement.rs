@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use spyhop::{
@@ -9,7 +9,7 @@ use spyhop::{
     stats::Estimate,
 };
 
-use super::progress::Progress;
+use super::{print, progress::Progress};
 
 /// Measure how well a recipe's judge agrees with people
 ///
@@ -22,7 +22,7 @@ pub(crate) struct AgreementArgs {
     recipe: PathBuf,
     /// The human-labelled pairs, as JSON or JSONL
     pairs: PathBuf,
-    /// Where the judgments go; run again with the same directory to go on after a stop
+    /// Where the judgments go, a directory for each judge; run again with the same directory to go on after a stop
     #[arg(long, default_value = "runs/agreement")]
     out: PathBuf,
 }
@@ -40,32 +40,33 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
         [file] => file.clone(),
         _ => fetched.root.clone(),
     };
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot create {}", args.out.display()))?;
-    println!("{:<24} {:>6} {:>18} {:>6}", "", "share", "95% interval", "n");
+    // Judgments of one judge must not pass for another's.
+    let out = args.out.join(&fetched.sha256[..12]);
+    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    print(&format!("{:<24} {:>6} {:>18} {:>6}", "", "share", "95% interval", "n"))?;
     for (name, method) in [("likelihood", JudgeMethod::Likelihood), ("choice", JudgeMethod::Choice)]
     {
-        let out = args.out.join(format!("{name}.jsonl"));
+        let out = out.join(format!("{name}.jsonl"));
         let load = || Lm::load(&Weights::Files(path.clone()));
         let measured = judge::measure(load, &pairs, method, &out, &watch)?;
-        line(&format!("{name}: agrees"), measured.agreement);
+        line(&format!("{name}: agrees"), measured.agreement)?;
         if let Some(consistency) = measured.consistency {
-            line("  by averaged preference", measured.by_preference);
-            line("  same in both orders", consistency);
+            line("  by averaged preference", measured.by_preference)?;
+            line("  same in both orders", consistency)?;
         }
         if measured.missing > 0 {
-            println!("  no verdict on {} pairs", measured.missing);
+            print(&format!("  no verdict on {} pairs", measured.missing))?;
         }
         if method == JudgeMethod::Choice {
-            line("the longer answer", measured.longer);
+            line("the longer answer", measured.longer)?;
         }
     }
-    super::say(&format!("judgments: {}", Path::new(&args.out).display()));
+    super::say(&format!("judgments: {}", out.display()));
     Ok(())
 }
 
-fn line(name: &str, estimate: Estimate) {
+fn line(name: &str, estimate: Estimate) -> anyhow::Result<()> {
     let Estimate { point, lower, upper, n } = estimate;
     let interval = format!("[{:.1}%, {:.1}%]", 100.0 * lower, 100.0 * upper);
-    println!("{name:<24} {:>5.1}% {interval:>18} {n:>6}", 100.0 * point);
+    print(&format!("{name:<24} {:>5.1}% {interval:>18} {n:>6}", 100.0 * point))
 }

@@ -1,5 +1,5 @@
 //! One verb a file. The only code that prints: data to stdout, talk to stderr.
-#![expect(clippy::print_stdout, clippy::print_stderr)]
+#![expect(clippy::print_stderr)]
 
 mod agreement;
 mod plan;
@@ -7,6 +7,9 @@ mod progress;
 mod report;
 mod run;
 
+use std::io::{ErrorKind, Write};
+
+use anyhow::Context;
 use clap::Subcommand;
 
 #[derive(Subcommand)]
@@ -23,6 +26,14 @@ pub(crate) fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Plan(args) => plan::run(&args),
         Verb::Report(args) => report::run(&args),
         Verb::Agreement(args) => agreement::run(&args),
+    }
+}
+
+/// Writes data to stdout. Who closes the pipe early, such as `head`, has what was wanted.
+fn print(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to stdout"),
     }
 }
 

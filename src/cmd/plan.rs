@@ -15,13 +15,15 @@ pub(crate) struct PlanArgs {
 pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<()> {
     let recipe = Recipe::load(&args.recipe)?;
     let stages = iterate::plan(&recipe)?;
-    println!("{:<20} {:<40} {:>9}", "stage", "work", "estimate");
+    let line = |stage: &str, work: &str, time: &str| format!("{stage:<20} {work:<40} {time:>9}");
+    let mut lines = vec![line("stage", "work", "estimate")];
     for stage in &stages {
-        let seconds = stage.seconds.map_or("-".to_owned(), duration);
-        println!("{:<20} {:<40} {seconds:>9}", stage.stage, stage.work);
+        let time = stage.seconds.map_or("-".to_owned(), duration);
+        lines.push(line(&stage.stage, &stage.work, &time));
     }
     let total = stages.iter().filter_map(|stage| stage.seconds).sum();
-    println!("{:<20} {:<40} {:>9}", "in all", format!("{} stages", stages.len()), duration(total));
+    lines.push(line("in all", &format!("{} stages", stages.len()), &duration(total)));
+    super::print(&lines.join("\n"))?;
     super::say(
         "Estimates are for 135M weights on 2 cores; they leave out downloads, and scale with the number of weights.",
     );

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use spyhop::report;
 
-use super::say;
+use super::{print, say};
 
 /// Write the report of a run again, finished or not
 ///
@@ -15,7 +15,7 @@ pub(crate) struct ReportArgs {
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<()> {
     let files = report::build(&args.run)?;
-    println!("{}", report::table(&report::win_rates(&args.run)?));
+    print(&report::table(&report::win_rates(&args.run)?))?;
     if let Some(page) = files.first() {
         say(&format!("report: {}", page.display()));
     }

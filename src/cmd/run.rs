@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use spyhop::{iterate, recipe::Recipe, report, source};
 
-use super::{progress::Progress, say};
+use super::{print, progress::Progress, say};
 
 /// Run a recipe: the whole loop, or what is left of it
 ///
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let progress = Progress::new();
     let report_page =
         iterate::run(&recipe, &out, &source::cache_directory()?, &|event| progress.watch(event))?;
-    println!("{}", report::table(&report::win_rates(&out)?));
+    print(&report::table(&report::win_rates(&out)?))?;
     say(&format!("report: {}", report_page.display()));
     Ok(())
 }

@@ -90,14 +90,14 @@ impl<'a> Lab<'a> {
         let corpus = fetch("corpus", &recipe.corpus.source)?;
         let eval_set = fetch("eval set", &recipe.evaluate.prompts)?;
         let prompts = generate::prompts(&one_file(&eval_set)?)?;
-        run.write_provenance(&Provenance {
+        run.keep_provenance(&Provenance {
             spyhop_version: env!("CARGO_PKG_VERSION").to_owned(),
             spyhop_commit: env!("SPYHOP_COMMIT").to_owned(),
             device: device(),
             sources,
             prompts: prompt::hashes(),
         })?;
-        write_rows(&run.path("prompts.jsonl"), &prompts)?;
+        keep_prompts(&run.path("prompts.jsonl"), &prompts)?;
         let hashes = Hashes { base: model.sha256, judge: judge_hash, prompts: eval_set.sha256 };
         Ok(Self { recipe, run, base, judge, seed, corpus, prompts, hashes, watch })
     }
@@ -128,7 +128,8 @@ impl<'a> Lab<'a> {
         pairs: &[Pair],
     ) -> anyhow::Result<()> {
         let taught = content_id(&pairs.iter().map(Row::id).collect::<Vec<_>>());
-        let inputs = [&self.hashes.base, &taught].map(String::as_str);
+        let way = format!("{direction:?}");
+        let inputs = [&self.hashes.base, &taught, &way].map(String::as_str);
         self.run.stage(&format!("{model}/finetune"), &inputs, |stage| {
             finetune::run(
                 model,
@@ -281,13 +282,21 @@ fn one_file(fetched: &Fetched) -> anyhow::Result<PathBuf> {
     }
 }
 
-fn write_rows<T: Row>(path: &Path, rows: &[T]) -> anyhow::Result<()> {
+/// Writes the eval set into the run, or finds that it is the one that the run began with.
+fn keep_prompts(path: &Path, prompts: &[Prompt]) -> anyhow::Result<()> {
     let mut text = Vec::new();
-    for row in rows {
-        serde_json::to_writer(&mut text, row)?;
+    for prompt in prompts {
+        serde_json::to_writer(&mut text, prompt)?;
         text.push(b'\n');
     }
-    write_atomic(path, &text)
+    match fs::read(path) {
+        Ok(earlier) if earlier == text => Ok(()),
+        Ok(_) => anyhow::bail!(
+            "the eval set is not the one in {}; choose another directory with --out",
+            path.display()
+        ),
+        Err(_) => write_atomic(path, &text),
+    }
 }
 
 /// The processor, as Linux names it, and how many threads are used.

@@ -1,7 +1,7 @@
 //! What a run would do, and about how long it would take, without touching a model.
 use std::fs;
 
-use crate::recipe::{Baseline, RatingMethod, Recipe, SeedFormat, Source};
+use crate::recipe::{Baseline, JudgeMethod, RatingMethod, Recipe, SeedFormat, Source};
 
 /// A stage to come.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +59,7 @@ pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
     };
     let epochs = match recipe.finetune.epochs {
         1.0 => "1 epoch".to_owned(),
-        epochs => format!("{epochs}"),
+        epochs => format!("{epochs} epochs"),
     };
 
     add("seed".into(), format!("at most {} pairs", recipe.seed.limit), None);
@@ -70,7 +70,12 @@ pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
     let answer = recipe.evaluate.max_tokens as f64 * tokens::SHARE_WRITTEN;
     let answers = known_prompts * (tokens::PROMPT / rate::READ + answer / rate::WRITE);
     let answers_work = format!("{prompts} answers");
-    let judged = 2.0 * known_prompts * (tokens::PROMPT + answer) / rate::READ;
+    // Likelihood reads each answer once; a choice reads both, in each order.
+    let read_in_all = match recipe.judge.method {
+        JudgeMethod::Likelihood => 2.0 * (tokens::PROMPT + answer),
+        JudgeMethod::Choice => 2.0 * (tokens::PROMPT + tokens::RUBRIC / 2.0 + 2.0 * answer),
+    };
+    let judged = known_prompts * read_in_all / rate::READ;
     let baselines = |model: &str, first: bool, add: &mut dyn FnMut(String, String, Option<f64>)| {
         for baseline in &recipe.evaluate.baselines {
             let name = match baseline {

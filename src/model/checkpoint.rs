@@ -101,7 +101,10 @@ pub(super) fn load(directory: &Path) -> anyhow::Result<(Weights, Chat)> {
     let tokenizer = Tokenizer::from_file(&tokenizer_path)
         .map_err(anyhow::Error::from_boxed)
         .with_context(|| format!("cannot read {}", tokenizer_path.display()))?;
-    let tokenizer_config = json("tokenizer_config.json")?;
+    let tokenizer_config = match directory.join("tokenizer_config.json").exists() {
+        true => json("tokenizer_config.json")?,
+        false => Value::Null,
+    };
     let template = match fs::read_to_string(directory.join("chat_template.jinja")) {
         Ok(template) => template,
         Err(_) => tokenizer_config["chat_template"]

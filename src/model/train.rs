@@ -148,16 +148,6 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// Removes the state, once the result is safe.
-    pub fn forget_state(&self) -> anyhow::Result<()> {
-        match fs::remove_file(&self.state) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", self.state.display()))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Identifies the training that a state belongs to.
     fn fingerprint(&self, weights: &Weights) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();

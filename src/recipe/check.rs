@@ -69,7 +69,7 @@ impl Recipe {
         );
         let ranges = [
             ("corpus.repetition_threshold", self.corpus.repetition_threshold, 0.0, 1.0),
-            ("finetune.epochs", self.finetune.epochs, 0.0, 1e6),
+            ("finetune.epochs", self.finetune.epochs, f64::MIN_POSITIVE, 1e6),
             ("finetune.learning_rate", self.finetune.learning_rate, 0.0, 1.0),
             ("finetune.final_learning_rate", self.finetune.final_learning_rate, 0.0, 1.0),
             ("finetune.weight_decay", self.finetune.weight_decay, 0.0, 1.0),
@@ -93,6 +93,24 @@ impl Recipe {
                 }
             );
         }
+        let mut baselines = self.evaluate.baselines.clone();
+        baselines.dedup();
+        anyhow::ensure!(
+            baselines.len() == self.evaluate.baselines.len() && baselines.len() <= 2,
+            "evaluate.baselines names a baseline twice"
+        );
+        if let Some(agreement) = &self.judge.agreement {
+            let figures = [0.0, agreement.lower, agreement.estimate, agreement.upper, 1.0];
+            anyhow::ensure!(
+                figures.is_sorted() && agreement.n > 0,
+                "judge.agreement: expected shares with 0 <= lower <= estimate <= upper <= 1, and n above 0"
+            );
+        }
+        anyhow::ensure!(
+            self.curate.samples == 1 || self.curate.temperature > 0.0,
+            "curate.samples = {}: at temperature 0 every sample is the same; ask for one",
+            self.curate.samples
+        );
         Ok(())
     }
 }
@@ -145,13 +163,25 @@ method = "choice"
         check("epochs = 1", "epochs = 1\nepoch = 1", "unknown field `epoch`");
         check("epochs = 1", "epochs = 1\nepoch = 1", "line 13");
         check("\"choice\"", "\"coin\"", "expected `choice` or `likelihood`");
-        check("epochs = 1", "epochs = -1", "finetune.epochs = -1: must be between 0 and 1000000");
+        check(
+            "epochs = 1",
+            "epochs = -1",
+            "finetune.epochs = -1: must be between 0 (not included) and 1000000",
+        );
         check("\"smallest\"", "\"a/b\"", "name = \"a/b\": use letters");
         check(
             "script = { from = [\"file:replies.jsonl\"] }",
             "",
             "exactly one of `weights` and `script`",
         );
+        check(
+            "limit = 10",
+            "limit = 10\n[curate]\nsamples = 2\ntemperature = 0",
+            "every sample is the same",
+        );
+        check("[judge]", "baselines = [\"base\", \"base\"]\n[judge]", "names a baseline twice");
+        let agreement = "\"choice\"\nagreement = { estimate = 59, lower = 55, upper = 62, n = 9, measured_on = \"\" }";
+        check("\"choice\"", agreement, "judge.agreement: expected shares");
         check("limit = 10", "limit = 0", "corpus.limit = 0: must be at least 1");
     }
 }

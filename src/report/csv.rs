@@ -11,8 +11,8 @@
 //! | `if_missing_lose`, `if_missing_win` | the mean score with every missing verdict so counted |
 //! | `wins`, `ties`, `losses` | prompts with a score above, at, below 1/2 |
 //! | `p`, `p_holm` | sign-flip p-value against 1/2; corrected for all comparisons of the run |
-//! | `order_consistency`, `order_consistency_n` | share of prompts judged alike in both orders |
-//! | `first_position` | share won by the answer shown first |
+//! | `order_consistency`, with `_lower`, `_upper`, `_n` | share of prompts judged alike in both orders |
+//! | `first_position`, with `_lower`, `_upper`, `_n` | share won by the answer shown first |
 //! | `candidate_characters`, `baseline_characters` | mean length of an answer |
 //! | `candidate_truncated`, `baseline_truncated` | answers cut by the token limit |
 //! | `identical` | prompts with the same answer from both |
@@ -23,7 +23,7 @@ use anyhow::Context;
 use super::win_rates::{Comparison, WinRates};
 use crate::stats::Estimate;
 
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 28] = [
     "candidate",
     "baseline",
     "dataset",
@@ -40,8 +40,13 @@ const COLUMNS: [&str; 23] = [
     "p",
     "p_holm",
     "order_consistency",
+    "order_consistency_lower",
+    "order_consistency_upper",
     "order_consistency_n",
     "first_position",
+    "first_position_lower",
+    "first_position_upper",
+    "first_position_n",
     "candidate_characters",
     "baseline_characters",
     "candidate_truncated",
@@ -66,7 +71,6 @@ pub(super) fn win_rates(win_rates: &WinRates) -> anyhow::Result<String> {
 }
 
 fn whole(comparison: &Comparison) -> Vec<String> {
-    let order = comparison.order_consistency;
     let mut fields = head(comparison, "", comparison.missing, comparison.win_rate.as_ref());
     fields.extend([
         number(Some(comparison.bounds.0)),
@@ -76,9 +80,10 @@ fn whole(comparison: &Comparison) -> Vec<String> {
         comparison.losses.to_string(),
         number(comparison.win_rate.map(|_| comparison.p)),
         number(comparison.win_rate.map(|_| comparison.p_holm)),
-        number(order.map(|estimate| estimate.point)),
-        order.map_or_else(String::new, |estimate| estimate.n.to_string()),
-        number(comparison.first_position.map(|estimate| estimate.point)),
+    ]);
+    fields.extend(with_interval(comparison.order_consistency));
+    fields.extend(with_interval(comparison.first_position));
+    fields.extend([
         number(comparison.candidate_characters),
         number(comparison.baseline_characters),
         comparison.candidate_truncated.to_string(),
@@ -86,6 +91,16 @@ fn whole(comparison: &Comparison) -> Vec<String> {
         comparison.identical.to_string(),
     ]);
     fields
+}
+
+/// A share, its interval and its n.
+fn with_interval(estimate: Option<Estimate>) -> [String; 4] {
+    [
+        number(estimate.map(|estimate| estimate.point)),
+        number(estimate.map(|estimate| estimate.lower)),
+        number(estimate.map(|estimate| estimate.upper)),
+        estimate.map_or_else(String::new, |estimate| estimate.n.to_string()),
+    ]
 }
 
 fn head(

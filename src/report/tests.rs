@@ -188,9 +188,9 @@ fn the_csv_has_one_row_a_comparison_and_one_a_dataset() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 1 + 5 * (1 + 3));
     insta::assert_snapshot!(lines[..3].join("\n"), @r#"
-    candidate,baseline,dataset,n,missing,win_rate,lower,upper,if_missing_lose,if_missing_win,wins,ties,losses,p,p_holm,order_consistency,order_consistency_n,first_position,candidate_characters,baseline_characters,candidate_truncated,baseline_truncated,identical
-    M0,base,,45,3,0.566667,0.437145,0.687678,0.552083,0.583333,21,9,15,0.405032,0.405032,0.837209,43,0.565217,187.062500,574.416667,0,4,2
-    M0,base,facts,15,1,0.700000,0.477848,0.856099,,,,,,,,,,,,,,,
+    candidate,baseline,dataset,n,missing,win_rate,lower,upper,if_missing_lose,if_missing_win,wins,ties,losses,p,p_holm,order_consistency,order_consistency_lower,order_consistency_upper,order_consistency_n,first_position,first_position_lower,first_position_upper,first_position_n,candidate_characters,baseline_characters,candidate_truncated,baseline_truncated,identical
+    M0,base,,45,3,0.566667,0.437145,0.687678,0.552083,0.583333,21,9,15,0.405032,0.405032,0.837209,0.700276,0.918834,43,0.565217,0.498580,0.629579,46,187.062500,574.416667,0,4,2
+    M0,base,facts,15,1,0.700000,0.477848,0.856099,,,,,,,,,,,,,,,,,,,,
     "#);
 }
 

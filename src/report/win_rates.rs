@@ -238,6 +238,7 @@ fn truncated(answers: &BTreeMap<String, Completion>) -> usize {
 
 fn identical(ours: &BTreeMap<String, Completion>, theirs: &BTreeMap<String, Completion>) -> usize {
     ours.iter()
+        .filter(|(_, answer)| answer.finish != Finish::Overlong)
         .filter(|(id, answer)| theirs.get(*id).is_some_and(|their| their.output == answer.output))
         .count()
 }

@@ -43,7 +43,7 @@ pub struct SourceUsed {
     pub bytes: u64,
 }
 
-/// Where one stage writes, and whether an earlier session began it.
+/// A stage at work, and where it writes.
 #[derive(Debug)]
 pub struct Stage<'a> {
     pub id: &'a str,
@@ -155,10 +155,26 @@ impl RunDir {
         Ok(true)
     }
 
-    /// Writes `provenance.json`.
-    pub fn write_provenance(&self, provenance: &Provenance) -> anyhow::Result<()> {
+    /// Writes `provenance.json`, unless an earlier session has.
+    ///
+    /// # Errors
+    /// When the earlier session asked with other built-in prompts: its rows and new ones would mix.
+    pub fn keep_provenance(&self, provenance: &Provenance) -> anyhow::Result<()> {
+        let path = self.path("provenance.json");
+        if path.exists() {
+            let earlier: Provenance = serde_json::from_str(&fs::read_to_string(&path)?)
+                .with_context(|| path.display().to_string())?;
+            anyhow::ensure!(
+                earlier.prompts == provenance.prompts,
+                "{} was made by spyhop {} ({}) with other built-in prompts; go on with that version, or choose another directory with --out",
+                self.root.display(),
+                earlier.spyhop_version,
+                earlier.spyhop_commit
+            );
+            return Ok(());
+        }
         let json = serde_json::to_string_pretty(provenance)?;
-        write_atomic(&self.path("provenance.json"), (json + "\n").as_bytes())
+        write_atomic(&path, (json + "\n").as_bytes())
     }
 }
 
