@@ -14,7 +14,7 @@ use super::{print, progress::Progress};
 /// Measure how well a recipe's judge agrees with people
 ///
 /// The file holds pairs of answers that people compared, as PandaLM (annotator1 to annotator3) or
-/// AlpacaEval (output_1, output_2, preference) publish them. Both ways of judging are measured. Put
+/// AlpacaEval (output_1, output_2, preference) publish them. Every way of judging is measured. Put
 /// the figures under [judge.agreement] in the recipe, and every report prints them.
 #[derive(clap::Args)]
 pub(crate) struct AgreementArgs {
@@ -43,16 +43,19 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
     // Judgments of one judge must not pass for another's.
     let out = args.out.join(&fetched.sha256[..12]);
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
-    print(&format!("{:<24} {:>6} {:>18} {:>6}", "", "share", "95% interval", "n"))?;
+    print(&format!("{:<28} {:>6} {:>18} {:>6}", "", "share", "95% interval", "n"))?;
     for (name, method) in [("likelihood", JudgeMethod::Likelihood), ("choice", JudgeMethod::Choice)]
     {
         let out = out.join(format!("{name}.jsonl"));
         let load = || Lm::load(&Weights::Files(path.clone()));
         let measured = judge::measure(load, &pairs, method, &out, &watch)?;
-        line(&format!("{name}: agrees"), measured.agreement)?;
-        if let Some(consistency) = measured.consistency {
-            line("  by averaged preference", measured.by_preference)?;
-            line("  same in both orders", consistency)?;
+        match measured.consistency {
+            None => line(name, measured.agreement)?,
+            Some(consistency) => {
+                line(&format!("{name}, score = verdicts"), measured.agreement)?;
+                line(&format!("{name}, score = preferences"), measured.by_preference)?;
+                line("  same in both orders", consistency)?;
+            }
         }
         if measured.missing > 0 {
             print(&format!("  no verdict on {} pairs", measured.missing))?;
@@ -68,5 +71,5 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
 fn line(name: &str, estimate: Estimate) -> anyhow::Result<()> {
     let Estimate { point, lower, upper, n } = estimate;
     let interval = format!("[{:.1}%, {:.1}%]", 100.0 * lower, 100.0 * upper);
-    print(&format!("{name:<24} {:>5.1}% {interval:>18} {n:>6}", 100.0 * point))
+    print(&format!("{name:<28} {:>5.1}% {interval:>18} {n:>6}", 100.0 * point))
 }

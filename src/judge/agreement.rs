@@ -1,13 +1,13 @@
 //! How well a judge agrees with people: the number that says what its win rates are worth.
-use std::{collections::HashMap, fs, path::Path};
+use std::{cmp::Ordering, collections::HashMap, fs, path::Path};
 
 use anyhow::Context;
 use serde::Deserialize;
 
 use crate::{
     lm::Lm,
-    recipe::JudgeMethod,
-    record::{Completion, Finish, Judgment, Order, content_id},
+    recipe::{JudgeMethod, Score},
+    record::{Completion, Finish, Judgment, content_id},
     stats::{self, Estimate},
     store::read,
     watch::Watch,
@@ -189,22 +189,19 @@ pub fn measure(
         }
         let Some(preferred) = pair.preferred else { continue };
         let towards = |score: f64| if preferred == Side::First { score } else { 1.0 - score };
-        let lengths = (pair.first.chars().count(), pair.second.chars().count());
-        longer.push(towards(half_step(lengths.0 as f64, lengths.1 as f64)));
-        if verdicts.len() < found.len() {
+        let lengths = [&pair.first, &pair.second].map(|answer| answer.chars().count());
+        longer.push(towards(match lengths[0].cmp(&lengths[1]) {
+            Ordering::Greater => 1.0,
+            Ordering::Equal => 0.5,
+            Ordering::Less => 0.0,
+        }));
+        let scores = [Score::Verdicts, Score::Preferences].map(|rule| super::score(found, rule));
+        let [Some(by_verdicts), Some(by_preferences)] = scores else {
             missing += 1;
             continue;
-        }
-        let score =
-            verdicts.iter().map(|verdict| verdict.score()).sum::<f64>() / verdicts.len() as f64;
-        right.push(towards(half_step(score, 0.5)));
-        // An order-free preference is a difference, the others are shares.
-        let preference: f64 = found.iter().filter_map(|judgment| judgment.preference).sum();
-        let even = match found[0].order {
-            Order::OrderFree => 0.0,
-            Order::CandidateFirst | Order::BaselineFirst => 0.5 * found.len() as f64,
         };
-        right_by_preference.push(towards(half_step(preference, even)));
+        right.push(towards(by_verdicts));
+        right_by_preference.push(towards(by_preferences));
     }
     let share = |scores: &[f64]| {
         stats::mean(scores).context("no pair has both a human majority and a verdict")
@@ -217,15 +214,6 @@ pub fn measure(
         missing,
         longer: share(&longer)?,
     })
-}
-
-/// 1 above, a half at, 0 below `even`; sums of shares meet it only up to rounding.
-fn half_step(value: f64, even: f64) -> f64 {
-    match value - even {
-        difference if difference > 1e-9 => 1.0,
-        difference if difference < -1e-9 => 0.0,
-        _ => 0.5,
-    }
 }
 
 #[cfg(test)]

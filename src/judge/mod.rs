@@ -12,7 +12,7 @@ use crate::{
     lm::{Ask, Lm, Reply, Request},
     model::{Message, Role},
     prompt,
-    recipe::JudgeMethod,
+    recipe::{JudgeMethod, Score},
     record::{Completion, Counts, Finish, Judgment, Order, Row, Verdict, content_id},
     stage,
     watch::Watch,
@@ -153,6 +153,26 @@ fn judgment(pair: &Match, replies: &[Reply], method: JudgeMethod) -> Judgment {
     }
 }
 
+/// The candidate's score on one prompt, from all that the judge said of it: 1 for a win, 0 for a
+/// loss. `None` unless every look has a verdict, since one order alone carries the bias of its order.
+pub fn score(looks: &[&Judgment], rule: Score) -> Option<f64> {
+    let verdicts: Vec<Verdict> = looks.iter().map(|look| look.verdict).collect::<Option<_>>()?;
+    let n = verdicts.len() as f64;
+    if verdicts.is_empty() {
+        return None;
+    }
+    let mean = verdicts.iter().map(|verdict| verdict.score()).sum::<f64>() / n;
+    let preferences: Option<Vec<f64>> = looks.iter().map(|look| look.preference).collect();
+    match (rule, preferences) {
+        (Score::Preferences, Some(shares)) if looks[0].order != Order::OrderFree => {
+            let above_even = shares.iter().sum::<f64>() / n - 0.5;
+            // Shares that mirror each other meet in the middle only up to rounding.
+            Some(if above_even.abs() < 1e-9 { 0.5 } else { f64::from(above_even > 0.0) })
+        }
+        _ => Some(mean),
+    }
+}
+
 type Outcome = (Option<Verdict>, Option<f64>, String);
 
 fn outcome(candidate: f64, baseline: f64) -> Verdict {
@@ -229,6 +249,44 @@ mod tests {
         assert_eq!(verdicts("x", JudgeMethod::Choice, &undecided), [Some(Verdict::Tie); 2]);
         let overlong = [Reply { finish: Finish::Overlong, ..reply(&[]) }];
         assert_eq!(verdicts("x", JudgeMethod::Choice, &overlong), [None, None]);
+    }
+
+    #[test]
+    fn averaged_preferences_cancel_a_bias_for_a_place() {
+        let look = |order, verdict, preference| Judgment {
+            id: String::new(),
+            prompt_id: String::new(),
+            dataset: String::new(),
+            candidate: String::new(),
+            baseline: String::new(),
+            order,
+            verdict,
+            preference,
+            reply: String::new(),
+        };
+        let check = |first: Option<f64>, second: Option<f64>, expected: [Option<f64>; 2]| {
+            let verdict = |share: f64| if share > 0.5 { Verdict::Win } else { Verdict::Loss };
+            let looks = [
+                look(Order::CandidateFirst, first.map(verdict), first),
+                look(Order::BaselineFirst, second.map(verdict), second),
+            ];
+            let looks: Vec<&Judgment> = looks.iter().collect();
+            assert_eq!(
+                [score(&looks, Score::Verdicts), score(&looks, Score::Preferences)],
+                expected
+            );
+        };
+        // Always for the first place, but more so when the candidate stands there.
+        check(Some(0.9), Some(0.2), [Some(0.5), Some(1.0)]);
+        check(Some(0.8), Some(0.1), [Some(0.5), Some(0.0)]);
+        check(Some(0.9), Some(0.1), [Some(0.5), Some(0.5)]);
+        check(Some(0.9), Some(0.6), [Some(1.0), Some(1.0)]);
+        check(Some(0.9), None, [None, None]);
+        let same = look(Order::OrderFree, Some(Verdict::Tie), None);
+        assert_eq!(score(&[&same], Score::Preferences), Some(0.5));
+        let likelier = look(Order::OrderFree, Some(Verdict::Win), Some(0.1));
+        assert_eq!(score(&[&likelier], Score::Preferences), Some(1.0));
+        assert_eq!(score(&[], Score::Verdicts), None);
     }
 
     #[test]

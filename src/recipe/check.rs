@@ -3,7 +3,7 @@ use std::{fs, path::Path};
 
 use anyhow::Context;
 
-use super::Recipe;
+use super::{JudgeMethod, Recipe, Score};
 
 impl Recipe {
     /// Reads and checks a recipe.
@@ -99,6 +99,10 @@ impl Recipe {
             baselines.len() == self.evaluate.baselines.len() && baselines.len() <= 2,
             "evaluate.baselines names a baseline twice"
         );
+        anyhow::ensure!(
+            self.judge.score == Score::Verdicts || self.judge.method == JudgeMethod::Choice,
+            "judge.score = \"preferences\" goes with judge.method = \"choice\", which sees both orders"
+        );
         if let Some(agreement) = &self.judge.agreement {
             let figures = [0.0, agreement.lower, agreement.estimate, agreement.upper, 1.0];
             anyhow::ensure!(
@@ -179,6 +183,7 @@ method = "choice"
             "limit = 10\n[curate]\nsamples = 2\ntemperature = 0",
             "every sample is the same",
         );
+        check("\"choice\"", "\"likelihood\"\nscore = \"preferences\"", "goes with judge.method");
         check("[judge]", "baselines = [\"base\", \"base\"]\n[judge]", "names a baseline twice");
         let agreement = "\"choice\"\nagreement = { estimate = 59, lower = 55, upper = 62, n = 9, measured_on = \"\" }";
         check("\"choice\"", agreement, "judge.agreement: expected shares");

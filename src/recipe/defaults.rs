@@ -1,5 +1,5 @@
 //! Values of keys that a recipe leaves out: the paper's, where it gives one.
-use super::{Augment, Baseline, Curate, RatingMethod, Tag, Tags};
+use super::{Augment, Baseline, Curate, RatingMethod, Score, Tag, Tags};
 
 impl Default for Tags {
     fn default() -> Self {
@@ -81,4 +81,8 @@ pub(super) fn paper_top_p() -> f64 {
 }
 pub(super) fn max_answer_tokens() -> usize {
     1_024
+}
+
+pub(super) fn by_verdicts() -> Score {
+    Score::Verdicts
 }

@@ -217,6 +217,9 @@ pub enum Baseline {
 #[serde(deny_unknown_fields)]
 pub struct Judge {
     pub method: JudgeMethod,
+    /// How the two orders of a pair become one score.
+    #[serde(default = "defaults::by_verdicts")]
+    pub score: Score,
     /// The judge's weights; left out, the base model judges.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Source>,
@@ -232,6 +235,16 @@ pub enum JudgeMethod {
     Choice,
     /// Shown no pair: which answer has the higher mean log-probability, given the instruction?
     Likelihood,
+}
+
+/// How what a judge said of one prompt, in both orders, becomes the candidate's score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Score {
+    /// The mean of the verdicts: a judge that contradicts itself when the order changes gives a half.
+    Verdicts,
+    /// The verdict on the mean of the preferences: a constant preference for one place cancels out.
+    Preferences,
 }
 
 /// A measured agreement between a judge and people.

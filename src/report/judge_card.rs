@@ -5,7 +5,7 @@ use super::{
     win_rates::WinRates,
     words,
 };
-use crate::recipe::{Agreement, Baseline, JudgeMethod};
+use crate::recipe::{Agreement, Baseline, JudgeMethod, Score};
 
 /// Lowest believable agreement with people below which a judge counts as weak.
 ///
@@ -70,11 +70,14 @@ fn judges_itself(run: &Run) -> bool {
 }
 
 pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> Vec<Block> {
-    let method = match run.recipe.judge.method {
-        JudgeMethod::Choice => {
+    let method = match (run.recipe.judge.method, run.recipe.judge.score) {
+        (JudgeMethod::Choice, Score::Preferences) => {
+            "Choice: it is shown both answers, in both orders, and asked for A or B. Its probabilities for the candidate are averaged over the two orders, and the side with more than half wins the prompt, so a constant preference for one place cancels out."
+        }
+        (JudgeMethod::Choice, Score::Verdicts) => {
             "Choice: it is shown both answers, in both orders, and the likelier next token of A and B is its verdict. A prompt's score is the mean of both orders."
         }
-        JudgeMethod::Likelihood => {
+        (JudgeMethod::Likelihood, _) => {
             "Likelihood: it reads each answer by itself, and prefers the one with the higher mean log-probability given the instruction. No order exists, so there is no order to be consistent in. Such a judge leans to fluent and expected answers."
         }
     };

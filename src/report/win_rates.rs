@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 
 use super::{judge_card, run::Run};
 use crate::{
-    record::{Completion, Finish, Judgment, Order, Verdict},
+    judge,
+    recipe::Score,
+    record::{Completion, Finish, Judgment, Order},
     stats::{self, Estimate, Paired},
 };
 
@@ -138,19 +140,18 @@ fn compare(run: &Run, candidate: &str, baseline: &str, judgments: &[Judgment]) -
     for judgment in judgments {
         by_prompt.entry(&judgment.prompt_id).or_default().push(judgment);
     }
+    let rule = run.recipe.judge.score;
     let mut scores = BTreeMap::new();
     let mut certain = 0.0;
     let mut possible = 0.0;
     for prompt in &run.prompts {
-        let verdicts: Vec<Option<Verdict>> = by_prompt
-            .get(prompt.id.as_str())
-            .map(|looks| looks.iter().map(|look| look.verdict).collect())
-            .unwrap_or_default();
-        let (least, most) = reach(&verdicts);
+        let looks = by_prompt.get(prompt.id.as_str()).map_or(&[][..], Vec::as_slice);
+        let score = judge::score(looks, rule);
+        let (least, most) = score.map_or_else(|| reach(looks, rule), |score| (score, score));
         certain += least;
         possible += most;
-        if !verdicts.is_empty() && verdicts.iter().all(Option::is_some) {
-            scores.insert(prompt.id.clone(), least);
+        if let Some(score) = score {
+            scores.insert(prompt.id.clone(), score);
         }
     }
     let prompts = run.prompts.len();
@@ -185,14 +186,16 @@ fn compare(run: &Run, candidate: &str, baseline: &str, judgments: &[Judgment]) -
     }
 }
 
-/// The lowest and the highest score that a prompt could have, unreadable verdicts being open.
-fn reach(verdicts: &[Option<Verdict>]) -> (f64, f64) {
-    if verdicts.is_empty() {
+/// The lowest and the highest score that a prompt without one could have.
+fn reach(looks: &[&Judgment], rule: Score) -> (f64, f64) {
+    // An unknown preference can outweigh any known one.
+    if looks.is_empty() || rule == Score::Preferences {
         return (0.0, 1.0);
     }
-    let n = verdicts.len() as f64;
-    let known: f64 = verdicts.iter().flatten().map(|verdict| verdict.score()).sum();
-    let open = verdicts.iter().filter(|verdict| verdict.is_none()).count() as f64;
+    let n = looks.len() as f64;
+    let verdicts = || looks.iter().map(|look| look.verdict);
+    let known: f64 = verdicts().flatten().map(|verdict| verdict.score()).sum();
+    let open = verdicts().filter(Option::is_none).count() as f64;
     (known / n, (known + open) / n)
 }
 
