@@ -11,7 +11,7 @@ use crate::{
     recipe::{self, Tags},
     record::{Audit, Origin, Pair, TrainingStep, content_id},
     stage::Work,
-    store::{Log, read, write_atomic},
+    store::{self, Log, read, write_atomic},
     watch::{Event, Unit},
 };
 
@@ -46,12 +46,7 @@ pub fn run(
     let directory = work.out;
     fs::create_dir_all(directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
-    let mut training = Vec::new();
-    for pair in pairs {
-        serde_json::to_writer(&mut training, pair)?;
-        training.push(b'\n');
-    }
-    write_atomic(&directory.join("training.jsonl"), &training)?;
+    store::write(&directory.join("training.jsonl"), pairs)?;
     let checkpoint = directory.join("checkpoint");
     match base {
         Weights::Script { .. } => {
@@ -147,14 +142,9 @@ fn keep_steps_before(path: &Path, first: usize) -> anyhow::Result<()> {
         return Ok(());
     }
     drop(Log::<TrainingStep>::open(path)?);
-    let mut text = Vec::new();
-    for step in read::<TrainingStep>(path)? {
-        if step.id.parse::<usize>().is_ok_and(|number| number < first) {
-            serde_json::to_writer(&mut text, &step)?;
-            text.push(b'\n');
-        }
-    }
-    write_atomic(path, &text)
+    let mut steps: Vec<TrainingStep> = read(path)?;
+    steps.retain(|step| step.id.parse::<usize>().is_ok_and(|number| number < first));
+    store::write(path, &steps)
 }
 
 /// What the model reads and what it is to say, for one pair.

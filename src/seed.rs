@@ -82,12 +82,7 @@ pub fn run(
     if passed > pairs.len() {
         dropped.insert("not_sampled".into(), passed - pairs.len());
     }
-    let mut lines = Vec::new();
-    for pair in &pairs {
-        serde_json::to_writer(&mut lines, pair)?;
-        lines.push(b'\n');
-    }
-    store::write_atomic(&stage.path("seed.jsonl"), &lines)?;
+    store::write(&stage.path("seed.jsonl"), &pairs)?;
     Ok(Counts { rows_in, kept: pairs.len(), dropped, failed: 0 })
 }
 

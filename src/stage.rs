@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::HashMap, path::Path, time::Instant};
 use crate::{
     lm::{Lm, Reply, Request},
     record::Row,
-    store::{Log, read, write_atomic},
+    store::{Log, read, write},
     watch::{Event, Unit, Watch},
 };
 
@@ -136,12 +136,7 @@ fn in_order<I: Row, O: Row>(inputs: &[I], out: &Path) -> anyhow::Result<Vec<O>> 
     let mut ordered = rows;
     if !ordered.is_sorted_by_key(|row| place[row.id()]) {
         ordered.sort_by_key(|row| place[row.id()]);
-        let mut text = Vec::new();
-        for row in &ordered {
-            serde_json::to_writer(&mut text, row)?;
-            text.push(b'\n');
-        }
-        write_atomic(out, &text)?;
+        write(out, &ordered)?;
     }
     Ok(ordered)
 }

@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use spyhop::{iterate, recipe::Recipe, report, source};
 
@@ -19,6 +22,7 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let began = Instant::now();
     let recipe = Recipe::load(&args.recipe)?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name));
     let progress = Progress::new();
@@ -26,5 +30,19 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
         iterate::run(&recipe, &out, &source::cache_directory()?, &|event| progress.watch(event))?;
     print(&report::table(&report::win_rates(&out)?))?;
     say(&format!("report: {}", report_page.display()));
+    let seconds = began.elapsed().as_secs();
+    if seconds >= 10 {
+        let memory =
+            peak_memory().map_or(String::new(), |peak| format!(", {peak} of memory at most"));
+        say(&format!("took: {} min {:02} s{memory}", seconds / 60, seconds % 60));
+    }
     Ok(())
+}
+
+/// The most memory that this process held, where the system tells.
+fn peak_memory() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: f64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(format!("{:.2} GB", kibibytes * 1024.0 / 1e9))
 }

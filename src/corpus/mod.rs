@@ -42,7 +42,7 @@ use rayon::prelude::*;
 use self::block::Block;
 use crate::{
     recipe,
-    record::{Counts, Reject, Rejected, Row, Segment, content_id},
+    record::{Counts, Reject, Rejected, Segment, content_id},
     sample, store,
     watch::{Event, Unit, Watch},
 };
@@ -112,8 +112,8 @@ pub fn run(
     if passed > kept.len() {
         dropped.insert("not_sampled".into(), passed - kept.len());
     }
-    write(&stage.path("segments.jsonl"), &kept)?;
-    write(&stage.path("rejected.jsonl"), &rejected)?;
+    store::write(&stage.path("segments.jsonl"), &kept)?;
+    store::write(&stage.path("rejected.jsonl"), &rejected)?;
     Ok(Counts { rows_in, kept: kept.len(), dropped, failed: 0 })
 }
 
@@ -178,15 +178,6 @@ fn name(reason: Reject) -> anyhow::Result<String> {
     Ok(serde_json::to_value(reason)?.as_str().unwrap_or_default().to_owned())
 }
 
-fn write<T: Row>(path: &Path, rows: &[T]) -> anyhow::Result<()> {
-    let mut lines = Vec::new();
-    for row in rows {
-        serde_json::to_writer(&mut lines, row)?;
-        lines.push(b'\n');
-    }
-    store::write_atomic(path, &lines)
-}
-
 fn nothing_left(
     pages: usize,
     reasons: &BTreeMap<String, usize>,
@@ -212,6 +203,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::record::Row;
     use crate::{store::RunDir, watch};
 
     fn settings(keys: &str) -> recipe::Corpus {

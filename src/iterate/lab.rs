@@ -18,7 +18,7 @@ use crate::{
     report, seed,
     source::{self, Fetched},
     stage::Work,
-    store::{Provenance, RunDir, SourceUsed, read, write_atomic},
+    store::{self, Provenance, RunDir, SourceUsed, read, write_atomic},
     watch::{Event, Watch},
 };
 
@@ -284,19 +284,15 @@ fn one_file(fetched: &Fetched) -> anyhow::Result<PathBuf> {
 
 /// Writes the eval set into the run, or finds that it is the one that the run began with.
 fn keep_prompts(path: &Path, prompts: &[Prompt]) -> anyhow::Result<()> {
-    let mut text = Vec::new();
-    for prompt in prompts {
-        serde_json::to_writer(&mut text, prompt)?;
-        text.push(b'\n');
+    if !path.exists() {
+        return store::write(path, prompts);
     }
-    match fs::read(path) {
-        Ok(earlier) if earlier == text => Ok(()),
-        Ok(_) => anyhow::bail!(
-            "the eval set is not the one in {}; choose another directory with --out",
-            path.display()
-        ),
-        Err(_) => write_atomic(path, &text),
-    }
+    anyhow::ensure!(
+        read::<Prompt>(path)? == prompts,
+        "the eval set is not the one in {}; choose another directory with --out",
+        path.display()
+    );
+    Ok(())
 }
 
 /// The processor, as Linux names it, and how many threads are used.

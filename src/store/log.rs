@@ -112,6 +112,16 @@ pub fn read_so_far<T: Row>(path: &Path) -> anyhow::Result<Vec<T>> {
     Ok(parse(path, &bytes[..whole])?.into_iter().map(|(_, row)| row).collect())
 }
 
+/// Replaces a whole file of rows, as [`write_atomic`] does.
+pub fn write<T: Row>(path: &Path, rows: &[T]) -> anyhow::Result<()> {
+    let mut lines = Vec::new();
+    for row in rows {
+        serde_json::to_writer(&mut lines, row)?;
+        lines.push(b'\n');
+    }
+    write_atomic(path, &lines)
+}
+
 /// Replaces a file in one step: a reader sees the old content or the new, never a part.
 ///
 /// What a kill leaves of it has the name of the file and `.partial`, and the next write takes it up.

@@ -6,5 +6,5 @@ mod log;
 mod run_dir;
 
 pub use gzip::read_unpacked;
-pub use log::{Log, read, read_so_far, write_atomic};
+pub use log::{Log, read, read_so_far, write, write_atomic};
 pub use run_dir::{Provenance, RunDir, SourceUsed, Stage};
