@@ -49,14 +49,28 @@ def main():
              folder / "texts.json", folder / "prompts.json", folder],
             cwd=PROJECT, check=True)
         ours = json.loads((folder / "greedy.json").read_text())
-        against_llama_cpp(gguf, texts, json.loads((folder / "tokens.json").read_text()), ours)
+        tokens = json.loads((folder / "tokens.json").read_text())
+        against_llama_cpp(gguf, folder, texts, tokens, ours)
         against_transformers(folder, prompts, ours, json.loads((folder / "scores.json").read_text()))
 
 
-def against_llama_cpp(gguf, texts, tokens, ours):
+def against_llama_cpp(gguf, folder, texts, tokens, ours):
     llama = llama_cpp.Llama(gguf, n_ctx=2048, n_threads=2, verbose=False)
     same = sum(llama.tokenize(text.encode(), add_bos=False, special=False) == ids
                for text, ids in zip(texts, tokens))
+    print(f"llama.cpp: token ids equal on {same} of {len(texts)} texts")
+    greedy(llama, "as it is, with 8-bit activations", ours)
+    # The same weights as f32, so that llama.cpp no longer rounds activations.
+    parameters = llama_cpp.llama_model_quantize_default_params()
+    parameters.ftype, parameters.allow_requantize = 0, True
+    plain = folder / "f32.gguf"
+    llama_cpp.llama_model_quantize(gguf.encode(), str(plain).encode(), parameters)
+    llama = llama_cpp.Llama(str(plain), n_ctx=2048, n_threads=2, verbose=False)
+    greedy(llama, "its weights as f32", ours)
+
+
+def greedy(llama, file, ours):
+    """Follows our tokens as long as llama.cpp would choose the same."""
     fine = 0
     for reply in ours:
         llama.reset()
@@ -70,11 +84,12 @@ def against_llama_cpp(gguf, texts, tokens, ours):
             agreed += 1
             llama.eval([token])
         # From the first token whose two best logits are this close, rounding decides.
-        close = next((i for i, margin in enumerate(reply["margins"]) if margin < 0.2), len(reply["ids"]))
+        margins = reply["margins"]
+        close = next((i for i, margin in enumerate(margins) if margin < 0.2), len(margins))
         fine += agreed >= close
-        print(f"greedy: agrees for {agreed} of {len(reply['ids'])} tokens; first close call at {close}")
-    print(f"llama.cpp: token ids equal on {same} of {len(texts)} texts; "
-          f"greedy agrees up to the first close call on {fine} of {len(ours)} prompts")
+        parted = f"; our margin there {margins[agreed]:.3f}" if agreed < len(margins) else ""
+        print(f"  greedy: agrees for {agreed} of {len(margins)} tokens; first close call at {close}{parted}")
+    print(f"llama.cpp, {file}: greedy agrees up to the first close call on {fine} of {len(ours)} prompts")
 
 
 def against_transformers(folder, prompts, ours, scores):
