@@ -55,6 +55,12 @@ pub(super) fn of(run: &Run) -> Vec<Deviation> {
         "not stated",
     );
     tags(recipe, &mut note);
+    note(
+        true,
+        "Prompts for instructions, ratings and comparisons",
+        "in own words".into(),
+        "of the paper (the rating), of AlpacaEval (the judge); the backward model's is not printed",
+    );
     finetuning(run, &mut note);
     note(
         (recipe.augment.temperature, recipe.augment.top_p) != (0.7, 0.9),
@@ -130,7 +136,10 @@ fn finetuning(run: &Run, note: &mut Note) {
     note(
         true,
         "Length of training",
-        format!("{} epochs, whatever the number of pairs", finetune.epochs),
+        match finetune.epochs {
+            1.0 => "1 epoch, whatever the number of pairs".into(),
+            epochs => format!("{epochs} epochs, whatever the number of pairs"),
+        },
         "a fixed number of steps for each size: 500 of 32 pairs for 3,200 pairs (5 epochs), 1,600 for 51,200 (1 epoch)",
     );
     let papers_batch = if counted(run, "seed").is_some_and(|n| n < 3_000) { 8 } else { 32 };
@@ -150,9 +159,9 @@ fn finetuning(run: &Run, note: &mut Note) {
     note(true, "Dropout", "not used".into(), "0.1");
     note(
         true,
-        "Gradient norm and longest example",
+        "Optimiser",
         format!(
-            "clipped at {}; {} tokens",
+            "AdamW with 0.9 and 0.95, no warm-up; gradient norm clipped at {}; examples of at most {} tokens",
             finetune.gradient_clip,
             words::count(finetune.max_tokens)
         ),

@@ -79,7 +79,7 @@ fn table_and_plot(win_rates: &WinRates) -> anyhow::Result<Vec<Block>> {
             ),
         }),
         Block::paragraph(
-            "Win rate: mean over prompts of the score, where a win is 1, a tie 1/2, a loss 0, and both orders average to one score. A prompt is won when its score is above 1/2. Interval: Wilson's, for the effective number of prompts. p: exact sign-flip test against 50%, Holm-corrected for all comparisons of the recipe. Characters: mean length of an answer, candidate : baseline. Cut: answers that reached the token limit, candidate : baseline.",
+            "Win rate: mean over prompts of the score, where a win is 1, a tie 1/2, a loss 0; how the looks of the judge make one score is said below, under The judge. A prompt is won when its score is above 1/2. Interval: Wilson's, for the effective number of prompts. p: exact sign-flip test against 50%, Holm-corrected for all comparisons of the recipe. Characters: mean length of an answer, candidate : baseline. Cut: answers that reached the token limit, candidate : baseline.",
         ),
     ])
 }
