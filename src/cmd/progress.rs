@@ -102,8 +102,8 @@ fn bar(what: &str, total: u64, unit: Unit, is_terminal: bool) -> ProgressBar {
     };
     // A total of zero: nobody knows how much there is.
     let template = match total {
-        0 => "  {prefix:<28} {spinner} {elapsed} {msg}".to_owned(),
-        _ => format!("  {{prefix:<28}} {{bar:24}} {count}, {{eta}} left  {{msg}}"),
+        0 => "  {prefix:<26} {spinner} {elapsed} {wide_msg}".to_owned(),
+        _ => format!("  {{prefix:<26}} {{bar:12}} {count}, {{eta}} left  {{wide_msg}}"),
     };
     let style = ProgressStyle::with_template(&template).unwrap_or(ProgressStyle::default_bar());
     let bar = match total {
