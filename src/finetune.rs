@@ -109,11 +109,11 @@ fn train(name: &str, training: &Training, model: &mut Model, work: Work) -> anyh
     watch(Event::Begin { what: format!("finetune {name}"), total, unit: Unit::Tokens });
     let path = work.out.join("metrics.jsonl");
     let mut metrics: Option<Log<TrainingStep>> = None;
-    training.run(model, |step| {
+    training.run(model, |index, step| {
         if metrics.is_none() {
             // A resumed training repeats the steps since its last state; their rows go.
-            keep_steps_before(&path, step.number)?;
-            let behind = batches[..step.number - 1].iter().map(length).sum();
+            keep_steps_before(&path, index + 1)?;
+            let behind = batches[..index].iter().map(length).sum();
             watch(Event::Advance(behind));
         }
         let log = match &mut metrics {
@@ -123,15 +123,7 @@ fn train(name: &str, training: &Training, model: &mut Model, work: Work) -> anyh
         watch(Event::Advance(step.tokens as u64));
         let rate = step.tokens as f64 / step.seconds;
         watch(Event::Show(format!("loss {:.3}, {rate:.0} tokens/s", step.loss)));
-        log.append(&TrainingStep {
-            id: step.number.to_string(),
-            loss: step.loss,
-            learning_rate: step.learning_rate,
-            gradient_norm: step.gradient_norm,
-            trained_tokens: step.trained_tokens,
-            tokens: step.tokens,
-            seconds: step.seconds,
-        })
+        log.append(&step)
     })?;
     watch(Event::End);
     Ok(())

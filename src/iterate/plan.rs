@@ -13,20 +13,20 @@ pub struct Planned {
     pub seconds: Option<f64>,
 }
 
-/// Tokens a second of a model of 135M weights on two cores of a 2022 server, the machine of
-/// `docs/performance.md`. A plan is in the right order of magnitude, not more.
+/// Tokens a second of a model of 135M weights on two cores, as `docs/performance.md` measured them. A plan is in the right order of magnitude, not more.
 mod rate {
-    pub(super) const TRAIN: f64 = 200.0;
-    pub(super) const READ: f64 = 650.0;
-    pub(super) const WRITE: f64 = 210.0;
+    pub(super) const TRAIN: f64 = 240.0;
+    pub(super) const READ: f64 = 850.0;
+    pub(super) const WRITE: f64 = 205.0;
 }
 
 /// Tokens a row, as found in the quickstart: texts differ, so this is a guess for any other.
 mod tokens {
-    pub(super) const SEED_PAIR: f64 = 190.0;
+    pub(super) const SEED_PAIR: f64 = 197.0;
     pub(super) const CHARACTERS_A_TOKEN: f64 = 3.6;
     pub(super) const INSTRUCTION: f64 = 30.0;
-    pub(super) const RUBRIC: f64 = 300.0;
+    pub(super) const RUBRIC: f64 = 230.0;
+    pub(super) const COMPARISON: f64 = 95.0;
     pub(super) const PROMPT: f64 = 60.0;
     /// Of the longest answer allowed.
     pub(super) const SHARE_WRITTEN: f64 = 0.85;
@@ -73,7 +73,7 @@ pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
     // Likelihood reads each answer once; a choice reads both, in each order.
     let read_in_all = match recipe.judge.method {
         JudgeMethod::Likelihood => 2.0 * (tokens::PROMPT + answer),
-        JudgeMethod::Choice => 2.0 * (tokens::PROMPT + tokens::RUBRIC / 2.0 + 2.0 * answer),
+        JudgeMethod::Choice => 2.0 * (tokens::PROMPT + tokens::COMPARISON + 2.0 * answer),
     };
     let judged = known_prompts * read_in_all / rate::READ;
     let baselines = |model: &str, first: bool, add: &mut dyn FnMut(String, String, Option<f64>)| {

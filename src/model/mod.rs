@@ -2,8 +2,8 @@
 //!
 //! Knows no text format beyond the model's own chat template, no task, no recipe and no files beyond
 //! checkpoints. candle reads GGUF; forward, backward and decoding are written out here, because
-//! candle's fused operations have no backward pass and its autograd needs three times the memory
-//! (`docs/performance.md`).
+//! candle's fused operations have no backward pass, and a pass written for the whole model reuses its
+//! memory.
 mod attention;
 mod chat;
 mod checkpoint;
@@ -22,7 +22,7 @@ pub use config::Config;
 pub use decode::{Generated, Generation};
 pub use network::Weights;
 pub use sampling::Sampling;
-pub use train::{Schedule, Step, Training};
+pub use train::{Schedule, Training};
 
 use network::{Packed, Pass};
 

@@ -17,6 +17,7 @@ use super::{
     chat::Example,
     network::{Packed, Pass, Weights},
 };
+use crate::record::TrainingStep;
 
 /// What a finetuning is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,19 +60,6 @@ impl Schedule {
     }
 }
 
-/// What one step did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Step {
-    /// From 1.
-    pub number: usize,
-    pub loss: f64,
-    pub learning_rate: f64,
-    pub gradient_norm: f64,
-    pub trained_tokens: usize,
-    pub tokens: usize,
-    pub seconds: f64,
-}
-
 /// AdamW's constants. The paper names none; 0.9 and 0.95 are those of LIMA, whose recipe it cites.
 const BETAS: (f64, f64) = (0.9, 0.95);
 const EPSILON: f64 = 1e-8;
@@ -89,7 +77,7 @@ pub struct Training<'a> {
 }
 
 impl Training<'_> {
-    /// Trains the model in place; `seen` gets every step as it ends.
+    /// Trains the model in place; `seen` gets every step, counted from 0, as it ends.
     ///
     /// With a state on disk from a killed training of the same examples, goes on from it.
     ///
@@ -98,7 +86,7 @@ impl Training<'_> {
     pub fn run(
         &self,
         model: &mut Model,
-        mut seen: impl FnMut(Step) -> anyhow::Result<()>,
+        mut seen: impl FnMut(usize, TrainingStep) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let batches = self.schedule.batches(self.examples.len());
         let weights = &mut model.weights;
@@ -131,15 +119,16 @@ impl Training<'_> {
             );
             let clip = (self.schedule.gradient_clip / gradient_norm).min(1.0);
             optimiser.step(weights, &gradient, clip, learning_rate, self.schedule.weight_decay);
-            seen(Step {
-                number: index + 1,
+            let step = TrainingStep {
+                id: (index + 1).to_string(),
                 loss,
                 learning_rate,
                 gradient_norm,
                 trained_tokens: trained,
                 tokens: batch.iter().map(|&i| self.examples[i].ids.len()).sum(),
                 seconds: began.elapsed().as_secs_f64(),
-            })?;
+            };
+            seen(index, step)?;
             if saved.elapsed() >= self.state_every && index + 1 < batches.len() {
                 write_state(&self.state, &fingerprint, weights, &optimiser)?;
                 saved = Instant::now();

@@ -1,7 +1,7 @@
 //! The operations of a Llama on `f32` rows, each with its backward pass.
 //!
-//! Rows are tokens. Buffers belong to the caller and are reused from step to step: fresh memory is
-//! dear on the machines this was measured on. Nothing here knows of layers or models.
+//! Rows are tokens. Buffers belong to the caller and are reused from step to step, so a step
+//! asks the system for no fresh memory. Nothing here knows of layers or models.
 mod matrix;
 mod rows;
 
