@@ -23,7 +23,7 @@ impl Estimate {
 /// It only matters where nearly all scores are equal: 48 ties have no spread, yet do not prove that
 /// the win rate is 50% exactly. A quarter keeps the coverage of [`mean`] between 93% and 98% in the
 /// simulation below; 1.92 (Agresti and Coull) reaches 99%, which is wider than an honest 95%.
-const EDGE_WEIGHT: f64 = 0.25;
+pub(super) const EDGE_WEIGHT: f64 = 0.25;
 
 /// The mean of scores in [0, 1], one a prompt, with a 95% interval.
 ///
@@ -47,7 +47,7 @@ pub fn mean(scores: &[f64]) -> Option<Estimate> {
     let centre = (scores.iter().sum::<f64>() + EDGE_WEIGHT) / weight;
     let squares = (scores.iter().map(|score| score * score).sum::<f64>() + EDGE_WEIGHT) / weight;
     let design_effect = ((squares - centre * centre) / (centre * (1.0 - centre))).min(1.0);
-    let (lower, upper) = wilson(point, n / design_effect);
+    let (lower, upper) = wilson(point, n / design_effect, normal_quantile(0.975));
     Some(Estimate { point, lower, upper, n: scores.len() })
 }
 
@@ -76,7 +76,7 @@ pub fn proportion(successes: usize, n: usize) -> Option<Estimate> {
         return None;
     }
     let point = successes as f64 / n as f64;
-    let (lower, upper) = wilson(point, n as f64);
+    let (lower, upper) = wilson(point, n as f64, normal_quantile(0.975));
     Some(Estimate { point, lower, upper, n })
 }
 
@@ -91,9 +91,9 @@ pub fn mean_and_deviation(values: &[f64]) -> Option<(f64, f64)> {
     Some((mean, if values.len() > 1 { (squares / (n - 1.0)).sqrt() } else { 0.0 }))
 }
 
-/// Wilson's 95% score interval for a share `point` of `n` items; `n` need not be whole.
-fn wilson(point: f64, n: f64) -> (f64, f64) {
-    let z = normal_quantile(0.975);
+/// Wilson's score interval, `z` standard errors wide on each side, for a share `point` of `n` items;
+/// `n` need not be whole.
+pub(super) fn wilson(point: f64, n: f64, z: f64) -> (f64, f64) {
     let scale = 1.0 / (1.0 + z * z / n);
     let centre = scale * (point + z * z / (2.0 * n));
     let half = scale * z * (point * (1.0 - point) / n + z * z / (4.0 * n * n)).sqrt();
