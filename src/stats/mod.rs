@@ -5,11 +5,22 @@
 //! there is `None` and not a number without an `n`.
 mod bootstrap;
 mod interval;
+mod margin;
 mod mean;
+mod multiplicity;
+mod paired;
+mod power;
 
 pub use bootstrap::{Adjusted, MaxT, bca, bca_of, bootstrap_means, max_t};
 pub use interval::{Clustered, clopper_pearson, clustered_mean, standard_error, student_t, wilson};
+pub use margin::{Gate, equivalence_p, gate, non_inferiority_p};
 pub use mean::{Estimate, difference, mean, mean_and_deviation, proportion};
+pub use multiplicity::{benjamini_hochberg, holm};
+pub use paired::{Paired, PairedT, discordant, mcnemar, paired, paired_t, sign_flip};
+pub use power::{
+    Resampled, detectable, mcnemar_prompts_needed, minimum_detectable_effect, power,
+    prompts_needed, resampled_deviation,
+};
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
