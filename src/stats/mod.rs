@@ -10,6 +10,7 @@ mod mean;
 mod multiplicity;
 mod paired;
 mod power;
+mod sequential;
 
 pub use bootstrap::{Adjusted, MaxT, bca, bca_of, bootstrap_means, max_t};
 pub use interval::{Clustered, clopper_pearson, clustered_mean, standard_error, student_t, wilson};
@@ -20,6 +21,9 @@ pub use paired::{Paired, PairedT, discordant, mcnemar, paired, paired_t, sign_fl
 pub use power::{
     Resampled, detectable, mcnemar_prompts_needed, minimum_detectable_effect, power,
     prompts_needed, resampled_deviation,
+};
+pub use sequential::{
+    ConfidenceSequence, betting, betting_difference, empirical_bernstein, first_exclusion,
 };
 
 use statrs::distribution::{ContinuousCDF, Normal};
