@@ -5,6 +5,7 @@
 //! there is `None` and not a number without an `n`.
 mod bootstrap;
 mod interval;
+pub mod length_control;
 mod margin;
 mod mean;
 mod multiplicity;
