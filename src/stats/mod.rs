@@ -4,6 +4,7 @@
 //! independence that the formulas need holds by construction. Where there is no number (`n = 0`),
 //! there is `None` and not a number without an `n`.
 mod bootstrap;
+pub mod bradley_terry;
 mod interval;
 pub mod length_control;
 mod margin;
