@@ -24,8 +24,9 @@ pub mod sample;
 pub mod stats;
 pub mod store;
 
-// Where files come from.
+// Where files come from, and judgments that others wrote.
 pub mod source;
+pub mod exchange;
 
 // Tokens in, tokens out.
 pub mod model;

@@ -4,7 +4,7 @@ use std::{fs, io::Read, path::Path};
 use anyhow::Context;
 
 /// The first two bytes of every gzip member (RFC 1952, 2.3.1).
-const MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub(crate) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Reads a whole file, unpacked if its first bytes say that it is gzipped, whatever its name.
 ///

@@ -5,6 +5,7 @@ mod gzip;
 mod log;
 mod run_dir;
 
+pub(crate) use gzip::MAGIC as GZIP_MAGIC;
 pub use gzip::read_unpacked;
 pub use log::{Log, read, read_so_far, write, write_atomic};
 pub use run_dir::{Provenance, RunDir, SourceUsed, Stage};

@@ -1,0 +1,143 @@
+//! Answers and questions that judgments only name: texts by model and prompt.
+use std::{collections::HashMap, path::Path};
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use super::{Comparison, Json, Prompt, PromptKey, fields::Fields, fields::Text, json, rows::Rows};
+
+/// The answers of models and the questions of eval sets, from any of the files that hold them:
+/// AlpacaEval's `model_outputs.json`, `completions.jsonl` and `prompts.jsonl` of a run, FastChat's and
+/// Arena-Hard's `model_answer/*.jsonl` and `question.jsonl`.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// The answers of a model, one for each turn of the conversation.
+    outputs: HashMap<(String, PromptKey), Vec<Json>>,
+    /// Instructions, one for each turn, and the dataset.
+    questions: HashMap<PromptKey, (Vec<Json>, String)>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    turns: Vec<Json>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    role: String,
+    content: Json,
+}
+
+#[derive(Deserialize)]
+struct Content {
+    answer: Json,
+}
+
+impl Answers {
+    /// Reads one more file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a row has neither a question nor an answer: file and row.
+    pub fn add(&mut self, path: &Path) -> anyhow::Result<()> {
+        let mut rows = Rows::open(path)?;
+        while let Some(fields) = rows.next()? {
+            self.add_row(fields)
+                .map_err(|error| anyhow::anyhow!(rows.place(&format!("{error:#}"))))?;
+        }
+        Ok(())
+    }
+
+    fn add_row(&mut self, mut fields: Fields) -> anyhow::Result<()> {
+        let id = ["question_id", "uid", "id"].iter().find_map(|name| fields.take(name));
+        let dataset = match fields.read::<String>("dataset", "a text")? {
+            Some(dataset) => dataset,
+            None => fields.read("category", "a text")?.unwrap_or_default(),
+        };
+        let instruction = fields.take("instruction").or_else(|| fields.take("prompt"));
+        let instructions: Vec<Json> = match instruction {
+            Some(instruction) => vec![instruction],
+            None => fields.read("turns", "a list of texts")?.unwrap_or_default(),
+        };
+        let outputs = outputs(&mut fields)?;
+        anyhow::ensure!(
+            !instructions.is_empty() || !outputs.is_empty(),
+            "neither an answer (output, choices, messages) nor a question (instruction, turns, prompt)"
+        );
+        // A judgment may know the prompt by its id or by its instruction.
+        let mut keys = Vec::new();
+        for (id, instruction) in [(id, None), (None, instructions.first().cloned())] {
+            if id.is_some() || instruction.is_some() {
+                keys.push(Prompt { id, instruction, ..Prompt::default() }.keys()?.1);
+            }
+        }
+        if !outputs.is_empty() {
+            let model = ["generator", "model_id", "model"].iter().find_map(|name| {
+                let name: Option<String> = fields.read(name, "a text").ok()?;
+                name
+            });
+            let model = model.context("no generator, model_id or model says whose answer it is")?;
+            for key in &keys {
+                self.outputs.insert((model.clone(), *key), outputs.clone());
+            }
+        }
+        if !instructions.is_empty() {
+            for key in keys {
+                self.questions.insert(key, (instructions.clone(), dataset.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills in what a comparison lacks and these files know.
+    ///
+    /// # Errors
+    /// When the comparison does not name its prompt.
+    pub(super) fn complete(&self, comparison: &mut Comparison) -> anyhow::Result<()> {
+        let key = comparison.prompt.keys()?.1;
+        let turn = comparison.prompt.turn.unwrap_or(1).max(1) as usize - 1;
+        let output = |model: &str| self.outputs.get(&(model.to_owned(), key))?.get(turn).cloned();
+        if comparison.model_output.is_none() {
+            comparison.model_output = output(&comparison.model);
+        }
+        if comparison.baseline_output.is_none() {
+            comparison.baseline_output = output(&comparison.baseline);
+        }
+        if let Some((instructions, dataset)) = self.questions.get(&key) {
+            if comparison.prompt.instruction.is_none() {
+                comparison.prompt.instruction = instructions.get(turn).cloned();
+            }
+            if comparison.prompt.dataset.is_empty() {
+                comparison.prompt.dataset.clone_from(dataset);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many prompts a model answered.
+    pub fn count(&self, model: &str) -> usize {
+        self.outputs.keys().filter(|(name, _)| name == model).count()
+    }
+}
+
+fn outputs(fields: &mut Fields) -> anyhow::Result<Vec<Json>> {
+    if let Some(output) = fields.take("output") {
+        return Ok(vec![output]);
+    }
+    if let Some(choices) = fields.read::<Vec<Choice>>("choices", "a list of answers with turns")? {
+        return Ok(choices.into_iter().next().map_or(Vec::new(), |choice| choice.turns));
+    }
+    let messages: Vec<Message> = fields.read("messages", "a list of messages")?.unwrap_or_default();
+    let answers = messages.into_iter().filter(|message| message.role == "assistant");
+    Ok(answers
+        .map(|message| match serde_json::from_str::<Content>(message.content.get()) {
+            Ok(content) => content.answer,
+            Err(_) => message.content,
+        })
+        .collect())
+}
+
+/// Length of a text in code points, as AlpacaEval counts; that of an answer that is no text is that of
+/// its JSON, as pandas would print it.
+pub(super) fn characters(output: &Json) -> u32 {
+    Text::of(output).or_else(|_| Text::of(&json(&output.get()))).map_or(0, |text| text.characters())
+}
