@@ -46,6 +46,9 @@ pub mod curate;
 pub mod generate;
 pub mod judge;
 
+// From judgments, our own or others', to numbers.
+pub mod scoring;
+
 // From rows to pages.
 pub mod report;
 
