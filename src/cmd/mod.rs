@@ -2,10 +2,16 @@
 #![expect(clippy::print_stderr)]
 
 mod agreement;
+mod compare;
+mod convert;
+mod judgments;
+mod leaderboard;
 mod plan;
 mod progress;
+mod rank;
 mod report;
 mod run;
+mod score;
 
 use std::io::{ErrorKind, Write};
 
@@ -18,6 +24,11 @@ pub(crate) enum Verb {
     Plan(plan::PlanArgs),
     Report(report::ReportArgs),
     Agreement(agreement::AgreementArgs),
+    Score(score::ScoreArgs),
+    Leaderboard(leaderboard::LeaderboardArgs),
+    Compare(compare::CompareArgs),
+    Rank(rank::RankArgs),
+    Convert(convert::ConvertArgs),
 }
 
 pub(crate) fn run(verb: Verb) -> anyhow::Result<()> {
@@ -26,6 +37,11 @@ pub(crate) fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Plan(args) => plan::run(&args),
         Verb::Report(args) => report::run(&args),
         Verb::Agreement(args) => agreement::run(&args),
+        Verb::Score(args) => score::run(&args),
+        Verb::Leaderboard(args) => leaderboard::run(&args),
+        Verb::Compare(args) => compare::run(&args),
+        Verb::Rank(args) => rank::run(&args),
+        Verb::Convert(args) => convert::run(&args),
     }
 }
 

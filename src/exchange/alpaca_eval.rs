@@ -15,7 +15,8 @@ pub(super) fn read(mut fields: Fields) -> anyhow::Result<Comparison> {
     if model_output.as_ref().zip(baseline_output.as_ref()).is_some_and(same) {
         // A tie without a question to the judge.
         look.order = Some(Order::OrderFree);
-    } else if let Some(instruction) = &instruction {
+    } else if let (Some(instruction), true) = (&instruction, look.reply.is_some()) {
+        // Without a reply nothing can vindicate the seed, which takes as long as all the rest of a row.
         look.seeded = Some(match model_is_first(Text::of(instruction)?.bytes()) {
             true => Order::CandidateFirst,
             false => Order::BaselineFirst,

@@ -1,5 +1,8 @@
 //! Answers and questions that judgments only name: texts by model and prompt.
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -13,6 +16,8 @@ use super::{Comparison, Json, Prompt, PromptKey, fields::Fields, fields::Text, j
 pub struct Answers {
     /// The answers of a model, one for each turn of the conversation.
     outputs: HashMap<(String, PromptKey), Vec<Json>>,
+    /// The prompts that each model answered, each by one of its keys.
+    answered: HashMap<String, HashSet<PromptKey>>,
     /// Instructions, one for each turn, and the dataset.
     questions: HashMap<PromptKey, (Vec<Json>, String)>,
 }
@@ -76,6 +81,7 @@ impl Answers {
                 name
             });
             let model = model.context("no generator, model_id or model says whose answer it is")?;
+            self.answered.entry(model.clone()).or_default().extend(keys.first());
             for key in &keys {
                 self.outputs.insert((model.clone(), *key), outputs.clone());
             }
@@ -115,7 +121,7 @@ impl Answers {
 
     /// How many prompts a model answered.
     pub fn count(&self, model: &str) -> usize {
-        self.outputs.keys().filter(|(name, _)| name == model).count()
+        self.answered.get(model).map_or(0, HashSet::len)
     }
 }
 

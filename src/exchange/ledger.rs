@@ -75,18 +75,9 @@ pub struct Notes {
 pub struct Ledger {
     pub contests: Vec<Contest>,
     pub datasets: Vec<String>,
+    /// By contest, prompt and order.
     pub looks: Vec<Judged>,
     pub notes: Vec<Notes>,
-}
-
-/// All looks of one contest at one prompt.
-#[derive(Clone, Debug)]
-pub struct Cell {
-    pub prompt: PromptKey,
-    pub conversation: PromptKey,
-    pub dataset: u32,
-    pub row: u32,
-    pub looks: Vec<Judged>,
 }
 
 /// Share of the betrayed orders that have to be the seeded ones before the rest is believed to be.
@@ -128,27 +119,33 @@ impl Ledger {
         for path in paths {
             reader.file(path, answers, watch)?;
         }
-        Ok(reader.ledger)
+        let Ledger { contests, datasets, looks, notes } = reader.ledger;
+        Ok(Self::new(contests, datasets, looks, notes))
     }
 
-    /// The looks of a contest, gathered by prompt, in the order of the file.
-    pub fn cells(&self, contest: u32) -> Vec<Cell> {
-        let mut places: HashMap<PromptKey, usize> = HashMap::new();
-        let mut cells: Vec<Cell> = Vec::new();
-        for look in self.looks.iter().filter(|look| look.contest == contest) {
-            let place = *places.entry(look.prompt).or_insert(cells.len());
-            if place == cells.len() {
-                cells.push(Cell {
-                    prompt: look.prompt,
-                    conversation: look.conversation,
-                    dataset: look.dataset,
-                    row: look.row,
-                    looks: Vec::new(),
-                });
-            }
-            cells[place].looks.push(*look);
-        }
-        cells
+    /// Looks of any origin, put in order.
+    pub fn new(
+        contests: Vec<Contest>,
+        datasets: Vec<String>,
+        looks: Vec<Judged>,
+        notes: Vec<Notes>,
+    ) -> Self {
+        let mut ledger = Self { contests, datasets, looks, notes };
+        ledger.sort();
+        ledger
+    }
+
+    /// The looks of a contest, prompt by prompt.
+    pub fn cells(&self, contest: u32) -> impl Iterator<Item = &[Judged]> {
+        let start = self.looks.partition_point(|look| look.contest < contest);
+        let end = self.looks.partition_point(|look| look.contest <= contest);
+        self.looks[start..end].chunk_by(|one, other| one.prompt == other.prompt)
+    }
+
+    /// The prompts' own order, which is that of their hashes, so that the order of the rows in a file
+    /// changes no digit of a sum.
+    fn sort(&mut self) {
+        self.looks.sort_by_key(|look| (look.contest, look.prompt, look.order, look.row));
     }
 
     /// Turns every contest with `baseline` on the model's side around, so that it stands on its own.
@@ -165,6 +162,7 @@ impl Ledger {
             let Some(&contest) = moved.get(&look.contest) else { continue };
             *look = look.turned(contest);
         }
+        self.sort();
     }
 
     /// Keeps what `wanted` says of a contest.

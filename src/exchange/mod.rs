@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 
 pub use answers::Answers;
 pub use convert::{Converted, convert};
-pub use ledger::{Cell, Contest, Judged, Ledger, Notes};
+pub use ledger::{Contest, Judged, Ledger, Notes};
 pub use seeded_order::{model_is_first, python_random};
 
 use crate::{

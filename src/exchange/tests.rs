@@ -66,9 +66,16 @@ impl Place {
     }
 }
 
+/// The looks in the order of the rows.
+fn by_row(ledger: &Ledger) -> Vec<Judged> {
+    let mut looks = ledger.looks.clone();
+    looks.sort_by_key(|look| (look.row, look.order));
+    looks
+}
+
 /// Scores with their orders, in the order of the rows.
 fn looks(ledger: &Ledger) -> Vec<(Option<f64>, Option<Order>)> {
-    ledger.looks.iter().map(|look| (look.score, look.order)).collect()
+    by_row(ledger).iter().map(|look| (look.score, look.order)).collect()
 }
 
 const FIRST: Option<Order> = Some(Order::CandidateFirst);
@@ -78,16 +85,16 @@ const FREE: Option<Order> = Some(Order::OrderFree);
 #[test]
 fn alpaca_eval_of_any_vintage_is_read() {
     let ledger = Place::new().ledger(ALPACA_EVAL).unwrap();
-    let scores: Vec<Option<f64>> = ledger.looks.iter().map(|look| look.score).collect();
+    let scores: Vec<Option<f64>> = by_row(&ledger).iter().map(|look| look.score).collect();
     assert_eq!(scores, [Some(1.0), Some(0.5), Some(0.5), None, None, None]);
     assert_eq!(ledger.contests.len(), 1);
     assert_eq!(ledger.contests[0].model, "mine");
     assert_eq!(ledger.datasets, ["d1", "d2"]);
     // Identical answers have no order, and the others none that is known.
-    assert_eq!((ledger.looks[0].order, ledger.looks[2].order), (None, FREE));
+    assert_eq!((by_row(&ledger)[0].order, by_row(&ledger)[2].order), (None, FREE));
     // An escaped slash is one character.
     assert_eq!(
-        (ledger.looks[0].model_characters, ledger.looks[0].baseline_characters),
+        (by_row(&ledger)[0].model_characters, by_row(&ledger)[0].baseline_characters),
         (Some(3), Some(1))
     );
 }
@@ -113,21 +120,21 @@ fn replies_betray_the_order_and_vindicate_the_seed() {
     let place = Place::new();
     let honest = ["Q1", "Q2", "Q3", "Q4"]
         .map(|question| row(question, preference(question, 0.8), &reply(0.8)));
-    let silent = row("Q5", 1.25, "null");
+    let silent = row("Q5", 1.25, "\"hm\"");
     let ledger =
         place.ledger(&[&honest[..], std::slice::from_ref(&silent)].concat().join("\n")).unwrap();
     assert_eq!((ledger.notes[0].order_known, ledger.notes[0].order_seeded), (4, 4));
-    // The row without a reply is believed to follow the seed like the others.
+    // The row whose reply says nothing is believed to follow the seed like the others.
     assert!(ledger.looks.iter().all(|look| look.order.is_some()));
     let turned = ["Q1", "Q2", "Q3", "Q4"]
         .map(|question| row(question, 3.0 - preference(question, 0.8), &reply(0.8)));
     let ledger = place.ledger(&[&turned[..], &[silent]].concat().join("\n")).unwrap();
     assert_eq!((ledger.notes[0].order_known, ledger.notes[0].order_seeded), (4, 0));
-    assert_eq!(ledger.looks[4].order, None);
+    assert_eq!(by_row(&ledger)[4].order, None);
     // A ranking in the words of Python, of AlpacaEval's first prompt.
     let ranked = r#""[{'model': 'model_2', 'rank': 1}, {'model': 'model_1', 'rank': 2}]""#;
     let ledger = place.ledger(&row("Q", 2.0, ranked)).unwrap();
-    assert_eq!(ledger.looks[0].order, SECOND);
+    assert_eq!(by_row(&ledger)[0].order, SECOND);
 }
 
 #[test]
@@ -139,20 +146,20 @@ fn other_formats_are_read() {
         (Some(0.5), FIRST),
         (Some(0.0), SECOND),
         // The third row has the models the other way round.
-        (None, SECOND),
         (Some(1.0), FIRST),
+        (None, SECOND),
     ];
     let fastchat = place.ledger(FASTCHAT).unwrap();
     assert_eq!(looks(&fastchat), expected);
     assert_eq!(fastchat.contests[0].judge, "gpt-4 / pair-v2");
-    assert_eq!(fastchat.looks[0].conversation, fastchat.looks[2].conversation);
-    assert_ne!(fastchat.looks[0].prompt, fastchat.looks[2].prompt);
+    assert_eq!(by_row(&fastchat)[0].conversation, by_row(&fastchat)[2].conversation);
+    assert_ne!(by_row(&fastchat)[0].prompt, by_row(&fastchat)[2].prompt);
     let arena = place.ledger(ARENA_HARD).unwrap();
-    let expected = [(Some(1.0), SECOND), (Some(1.0), FIRST), (Some(0.5), SECOND)];
+    let expected = [(Some(1.0), FIRST), (Some(1.0), SECOND), (Some(0.5), SECOND)];
     assert_eq!(looks(&arena), expected);
     assert_eq!(
-        arena.looks.iter().map(|look| look.strong).collect::<Vec<_>>(),
-        [true, false, false]
+        by_row(&arena).iter().map(|look| look.strong).collect::<Vec<_>>(),
+        [false, true, false]
     );
     let votes = place.ledger(VOTES).unwrap();
     assert_eq!(looks(&votes), [(Some(1.0), FIRST), (Some(0.0), SECOND), (Some(0.5), SECOND)]);
@@ -271,20 +278,27 @@ fn people_may_judge_a_prompt_again() {
     let place = Place::new();
     let path = place.file("people", &ALPACA_EVAL.replace("\"Q2\"", "\"Q1\""));
     let ledger = Ledger::read_repeated(&[path], &Answers::default(), &nobody).unwrap();
-    assert_eq!(ledger.cells(0)[0].looks.len(), 2);
+    assert_eq!(ledger.cells(0).map(<[Judged]>::len).max(), Some(2));
 }
 
 #[test]
 fn turning_the_sides_around_mirrors_every_look() {
     let mut ledger = Place::new().ledger(FASTCHAT).unwrap();
-    let before = ledger.looks.clone();
+    let before = ledger.clone();
     ledger.orient("mine");
     assert_eq!(ledger.contests[1].baseline, "mine");
-    for (before, after) in before.iter().zip(&ledger.looks) {
-        assert_eq!(after.contest, 1);
-        assert_eq!(after.score, before.score.map(|score| 1.0 - score));
-        assert_ne!(after.order, before.order);
+    // Turned around, what was shown first comes second, and so the looks at a prompt change places.
+    for (one, other) in before.looks.iter().zip(&ledger.looks) {
+        assert_eq!((other.contest, other.prompt), (1, one.prompt));
+    }
+    let score = |ledger: &Ledger, row: u32, order: Option<Order>| {
+        let look = ledger.looks.iter().find(|look| look.row == row && look.order == order);
+        look.unwrap().score
+    };
+    for row in 0..3 {
+        let turned = score(&ledger, row, SECOND);
+        assert_eq!(turned, score(&before, row, FIRST).map(|score| 1.0 - score));
     }
     ledger.orient("base");
-    assert_eq!(ledger.looks, before);
+    assert_eq!(ledger.looks, before.looks);
 }

@@ -20,7 +20,7 @@ pub use published::{Difficulty, Published, difficulty, gamed, weights};
 pub use ranks::{Ranked, rank};
 
 use crate::{
-    exchange::{Cell, Contest, Ledger, PromptKey},
+    exchange::{Contest, Judged, Ledger, PromptKey},
     record::Order,
     stats::{self, BothOrders, Bounds, Estimate, OneOrder},
 };
@@ -49,48 +49,44 @@ pub struct PromptScore {
     pub score: Option<f64>,
     /// The lowest and the highest score that the prompt could have.
     pub reach: (f64, f64),
-    /// What the prompt counts: the looks, strong ones more than once.
+    /// What the prompt counts: the mean weight of its looks, which is 1 but for strong ones.
     pub weight: f64,
     pub model_characters: Option<u32>,
     pub baseline_characters: Option<u32>,
 }
 
-/// The prompts of a contest. Their order follows from the prompts alone, so that the order of the rows
-/// in a file changes no digit of a sum.
+/// The prompts of a contest, in an order that follows from the prompts alone.
 pub fn prompt_scores(ledger: &Ledger, contest: u32, rule: &Rule) -> Vec<PromptScore> {
-    let cells = ledger.cells(contest);
-    let both = both_orders_are_the_rule(&cells);
-    let score = |cell: &Cell| prompt_score(cell, rule, both && !has_both_orders(cell));
-    let mut scores: Vec<PromptScore> = cells.iter().map(score).collect();
-    scores.sort_by_key(|score| score.prompt);
-    scores
+    let both = both_orders_are_the_rule(ledger, contest);
+    let score = |looks: &[Judged]| prompt_score(looks, rule, both && !has_both_orders(looks));
+    ledger.cells(contest).map(score).collect()
 }
 
 /// Whether a prompt was seen in both orders, or no order matters.
-fn has_both_orders(cell: &Cell) -> bool {
-    let seen = |order| cell.looks.iter().any(|look| look.order == Some(order));
+fn has_both_orders(looks: &[Judged]) -> bool {
+    let seen = |order| looks.iter().any(|look| look.order == Some(order));
     seen(Order::CandidateFirst) == seen(Order::BaselineFirst)
 }
 
 /// Whether most prompts that were seen in an order were seen in both: then one that was seen in one is
 /// incomplete, be it that a call failed or that the file was cut.
-fn both_orders_are_the_rule(cells: &[Cell]) -> bool {
-    let ordered = |cell: &&Cell| {
-        cell.looks.iter().any(|look| !matches!(look.order, None | Some(Order::OrderFree)))
+fn both_orders_are_the_rule(ledger: &Ledger, contest: u32) -> bool {
+    let ordered = |looks: &&[Judged]| {
+        looks.iter().any(|look| !matches!(look.order, None | Some(Order::OrderFree)))
     };
-    let n = cells.iter().filter(ordered).count();
-    let both = cells.iter().filter(ordered).filter(|cell| has_both_orders(cell)).count();
-    2 * both > n
+    let (both, one): (Vec<&[Judged]>, Vec<&[Judged]>) =
+        ledger.cells(contest).filter(ordered).partition(|looks| has_both_orders(looks));
+    both.len() > one.len()
 }
 
 /// `half`: whether one of two orders is missing.
-fn prompt_score(cell: &Cell, rule: &Rule, half: bool) -> PromptScore {
+fn prompt_score(looks: &[Judged], rule: &Rule, half: bool) -> PromptScore {
     let weight = |strong: bool| if strong { rule.strong_weight } else { 1.0 };
     let absent = if half { 1.0 } else { 0.0 };
-    let weights: f64 = absent + cell.looks.iter().map(|look| weight(look.strong)).sum::<f64>();
+    let weights: f64 = absent + looks.iter().map(|look| weight(look.strong)).sum::<f64>();
     let combined = |missing: f64| {
-        let scores = cell.looks.iter().map(|look| (look.score.unwrap_or(missing), look.strong));
-        if rule.consistent && (half || cell.looks.len() > 1) {
+        let scores = looks.iter().map(|look| (look.score.unwrap_or(missing), look.strong));
+        if rule.consistent && (half || looks.len() > 1) {
             let all = |holds: fn(f64) -> bool| {
                 scores.clone().all(|(score, _)| holds(score)) && (!half || holds(missing))
             };
@@ -103,16 +99,16 @@ fn prompt_score(cell: &Cell, rule: &Rule, half: bool) -> PromptScore {
         let known: f64 = scores.map(|(score, strong)| weight(strong) * score).sum();
         (known + absent * missing) / weights
     };
-    let complete = !half && cell.looks.iter().all(|look| look.score.is_some());
-    let first = &cell.looks[0];
+    let complete = !half && looks.iter().all(|look| look.score.is_some());
+    let first = &looks[0];
     PromptScore {
-        prompt: cell.prompt,
-        conversation: cell.conversation,
-        dataset: cell.dataset,
-        row: cell.row,
+        prompt: first.prompt,
+        conversation: first.conversation,
+        dataset: first.dataset,
+        row: first.row,
         score: complete.then(|| combined(0.0)),
         reach: (combined(0.0), combined(1.0)),
-        weight: weights,
+        weight: weights / (looks.len() as f64 + absent),
         model_characters: first.model_characters,
         baseline_characters: first.baseline_characters,
     }
@@ -230,10 +226,8 @@ fn estimate(scored: &[&PromptScore], values: &[f64]) -> (Option<Estimate>, Optio
 fn position(ledger: &Ledger, contest: u32) -> Position {
     let mut pairs: Vec<(f64, f64)> = Vec::new();
     let (mut first, mut second) = (Vec::new(), Vec::new());
-    let mut cells = ledger.cells(contest);
-    cells.sort_by_key(|cell| cell.prompt);
-    for cell in &cells {
-        let seen = |order| cell.looks.iter().find(|look| look.order == Some(order))?.score;
+    for looks in ledger.cells(contest) {
+        let seen = |order| looks.iter().find(|look| look.order == Some(order))?.score;
         match (seen(Order::CandidateFirst), seen(Order::BaselineFirst)) {
             (Some(one), Some(other)) => pairs.push((one, other)),
             (Some(score), None) => first.push(score),

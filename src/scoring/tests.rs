@@ -30,12 +30,8 @@ fn look(contest: u32, prompt: u64, order: Option<Order>, score: Option<f64>) -> 
 }
 
 fn ledger(models: &[&str], looks: Vec<Judged>) -> Ledger {
-    Ledger {
-        contests: models.iter().map(|model| contest(model)).collect(),
-        datasets: vec!["even".into(), "odd".into()],
-        looks,
-        notes: Vec::<Notes>::new(),
-    }
+    let contests = models.iter().map(|model| contest(model)).collect();
+    Ledger::new(contests, vec!["even".into(), "odd".into()], looks, Vec::<Notes>::new())
 }
 
 /// Both orders of 40 prompts, with scores that are spread without being random.

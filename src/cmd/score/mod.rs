@@ -1,0 +1,168 @@
+mod rows;
+
+use std::{collections::HashMap, path::PathBuf};
+
+use rayon::prelude::*;
+use spyhop::{
+    exchange::{Answers, Ledger},
+    scoring::{
+        self, Control, Controlled, CorrectedRate, HumanLabels, PromptScore, Published, Rule,
+        Standing, prompt_scores,
+    },
+};
+
+use super::{
+    judgments::{Format, ReadingArgs, Remarks, notes, print_csv, print_json},
+    print,
+    progress::Progress,
+};
+
+/// Win rates from judgments that exist, one row for each model
+///
+/// Reads AlpacaEval's annotations.json of any vintage, FastChat's and Arena-Hard's judgments, votes,
+/// and spyhop's own rows, gzipped or not; the directory of a run stands for its judgments. Asks no
+/// model. Win rate and standard error are those of AlpacaEval's leaderboard; the interval is spyhop's
+/// (docs/statistics.md). Numbers that do not exist are null, and stderr says why.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  spyhop score annotations.json
+  spyhop score --format json results/*/annotations.json > scores.json
+  spyhop score gpt-4_pair.jsonl --against gpt-3.5-turbo --outputs model_answer/*.jsonl
+  spyhop score runs/quickstart")]
+pub(crate) struct ScoreArgs {
+    /// Files of judgments, or directories of runs
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    #[command(flatten)]
+    reading: ReadingArgs,
+    #[command(flatten)]
+    length: LengthArgs,
+    /// Judgments of the same answers by people, in any of the formats: corrects win rates for the
+    /// judge's errors
+    #[arg(long, value_name = "FILE")]
+    human: Vec<PathBuf>,
+}
+
+/// Where the length control comes from.
+#[derive(clap::Args)]
+pub(super) struct LengthArgs {
+    /// AlpacaEval's published weights (weights/*/length_controlled_v1/baseline_*.csv)
+    #[arg(long, value_name = "CSV")]
+    lc_weights: Option<PathBuf>,
+    /// How hard each prompt is, from instruction_difficulty in a CSV; df_gamed.csv has it too
+    #[arg(long, value_name = "CSV")]
+    lc_difficulty: Option<PathBuf>,
+    /// AlpacaEval's gamed baseline (df_gamed.csv): fit its published regression anew
+    #[arg(long, value_name = "CSV")]
+    lc_gamed: Option<PathBuf>,
+    /// Sums over the labels of the gamed baseline, where the file has none
+    #[arg(long, value_name = "JSON", requires = "lc_gamed")]
+    lc_gamed_sums: Option<PathBuf>,
+    /// Weight of the loss against the penalty [default: 2.7826 for the published regression, which is
+    /// what AlpacaEval mostly chose, else 10000]
+    #[arg(long, value_name = "C")]
+    lc_cost: Option<f64>,
+    /// Folds of the bootstrap behind the interval of a length-controlled win rate; 0 leaves it out
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    lc_folds: usize,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+impl LengthArgs {
+    pub(super) fn published(&self) -> anyhow::Result<Published> {
+        anyhow::ensure!(
+            self.lc_cost.is_none_or(|cost| cost > 0.0 && cost.is_finite()),
+            "--lc-cost is not above 0"
+        );
+        anyhow::ensure!(
+            self.lc_folds != 1,
+            "one fold has no spread: --lc-folds 1000, or 0 for no length control"
+        );
+        let weights = self.lc_weights.as_deref().map(scoring::weights).transpose()?;
+        let gamed = self.lc_gamed.as_deref();
+        let difficulty = self.lc_difficulty.as_deref().or(gamed).map(scoring::difficulty);
+        Ok(Published {
+            weights: weights.unwrap_or_default(),
+            difficulty: difficulty.transpose()?,
+            gamed: gamed
+                .map(|path| scoring::gamed(path, self.lc_gamed_sums.as_deref()))
+                .transpose()?,
+            cost: self.lc_cost,
+        })
+    }
+}
+
+/// All that is known of one model against one baseline.
+pub(super) struct Scored {
+    pub(super) standing: Standing,
+    pub(super) controlled: Result<Controlled, String>,
+    corrected: Option<CorrectedRate>,
+}
+
+pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
+    let rule = args.reading.rule()?;
+    let answers = args.reading.answers(&args.files)?;
+    let ledger = args.reading.ledger(&args.files, &answers)?;
+    let labels = match args.human.is_empty() {
+        true => None,
+        false => {
+            let progress = Progress::new();
+            let watch = |event| progress.watch(event);
+            let people = Ledger::read_repeated(&args.human, &answers, &watch)?;
+            Some(HumanLabels::new(&people, &rule))
+        }
+    };
+    let scored = score(&ledger, &answers, &rule, &args.length, labels.as_ref())?;
+    match args.format {
+        Format::Table => print(&rows::as_table(&scored))?,
+        Format::Json => print_json(&scored.iter().map(rows::row).collect::<Vec<_>>())?,
+        Format::Csv => print_csv(&scored.iter().map(rows::row).collect::<Vec<_>>())?,
+    }
+    notes(&ledger);
+    let mut remarks = Remarks::default();
+    scored.iter().for_each(|one| rows::explain(one, &mut remarks));
+    remarks.say();
+    Ok(())
+}
+
+pub(super) fn score(
+    ledger: &Ledger,
+    answers: &Answers,
+    rule: &Rule,
+    length: &LengthArgs,
+    labels: Option<&HumanLabels>,
+) -> anyhow::Result<Vec<Scored>> {
+    let published = length.published()?;
+    let answered = |model: &str| Some(answers.count(model)).filter(|&count| count > 0);
+    let standings = scoring::standings(ledger, rule, answered);
+    let scores: HashMap<u32, Vec<PromptScore>> = standings
+        .iter()
+        .map(|(contest, _)| (*contest, prompt_scores(ledger, *contest, rule)))
+        .collect();
+    let one = |(contest, standing): (u32, Standing)| {
+        let own = &scores[&contest];
+        let (judge, baseline) = (&standing.contest.judge, &standing.contest.baseline);
+        let rival = |other: &u32| {
+            let names = &ledger.contests[*other as usize];
+            *other != contest && names.judge == *judge && names.baseline == *baseline
+        };
+        let mut rivals: Vec<u32> = scores.keys().copied().filter(rival).collect();
+        rivals.sort_unstable();
+        let others: Vec<&[PromptScore]> = rivals.iter().map(|other| &scores[other][..]).collect();
+        let control = Control { folds: length.lc_folds, seed: length.seed };
+        let model = &standing.contest.model;
+        let controlled = match length.lc_folds {
+            0 if !published.weights.contains_key(model) => {
+                Err("--lc-folds 0 leaves it out".to_owned())
+            }
+            _ => scoring::control(model, own, &others, &published, control),
+        };
+        let corrected = labels.map(|labels| scoring::corrected(model, baseline, own, labels));
+        Scored { standing, controlled, corrected }
+    };
+    Ok(standings.into_par_iter().map(one).collect())
+}
