@@ -139,9 +139,9 @@ fn points(share: f64) -> String {
 
 fn as_table(reference: &Against, found: &[Difference], args: &CompareArgs) -> String {
     let mut blocks = vec![format!(
-        "minus {}, against {}, {} of {} prompts with a score",
-        reference.name,
+        "win rate against {}: candidate minus {}, which has a score for {} of {} prompts",
         reference.contest.baseline,
+        reference.name,
         reference.scored(),
         reference.prompts()
     )];

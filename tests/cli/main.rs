@@ -1,6 +1,7 @@
 //! The real program, run as a person runs it.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod judgments;
 mod mistakes;
 mod resume;
 mod verbs;

@@ -157,7 +157,7 @@ pub(super) fn explain(scored: &Scored, remarks: &mut Remarks) {
     }
     if let (Some(bounds), 1..) = (standing.bounds, standing.missing) {
         note(&format!(
-            "{} prompts have no score; with all of them lost the win rate is {:.1}%, with all won {:.1}%",
+            "prompts without a score: {}; with all of them lost the win rate is {:.1}%, with all won {:.1}%",
             standing.missing,
             100.0 * bounds.worst.point,
             100.0 * bounds.best.point
