@@ -26,7 +26,7 @@ impl Bounds {
 /// Probability Distributions" (2003). Nothing is assumed on why scores are missing.
 ///
 /// The range from the lower end of the one 95% interval to the upper end of the other holds all of
-/// the true bounds in 95% of repetitions or more, and any one true mean more often still. Imbens
+/// the true bounds in about 95% of repetitions, and any one true mean more often. Imbens
 /// and Manski 2004 (Econometrica 72:1845) have a shorter range that does so for the mean alone.
 ///
 /// # Panics

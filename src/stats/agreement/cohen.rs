@@ -19,8 +19,9 @@ pub fn raw_agreement(a: &[usize], b: &[usize]) -> Option<Estimate> {
 ///
 /// po is the raw agreement, pe the sum over labels of the product of the raters' shares: Cohen 1960
 /// (Educ. Psychol. Meas. 20:37). The standard error is the one that does not assume kappa = 0 of
-/// Fleiss, Cohen and Everitt 1969 (Psychol. Bull. 72:323). It wants 50 items or more, and is 0 for
-/// raters who never differ; the interval of [`raw_agreement`] has no such gap.
+/// Fleiss, Cohen and Everitt 1969 (Psychol. Bull. 72:323). It is too small for few
+/// items of which most have one label (the interval then covers 90% at 50 and 94% at 200), and 0
+/// for raters who never differ; the interval of [`raw_agreement`] has no such gap.
 ///
 /// `None` without items, or when both raters give all of them one and the same label.
 ///

@@ -31,8 +31,9 @@ const RESAMPLES: usize = 1_000;
 /// D is the mean squared distance of two ratings: of the same unit, or of any two. Krippendorff,
 /// "Content Analysis", chapter on reliability; "Computing Krippendorff's Alpha-Reliability" (2011).
 /// The bootstrap draws whole units, because the ratings of one are not independent; draws in which
-/// all ratings are equal have no alpha and are left out. With raters who never differ the interval
-/// has no width, so a small sample of them proves less than it seems to.
+/// all ratings are equal have no alpha and are left out. The interval is too narrow for few
+/// units (91% at 30, 93% at 100 in the worst case simulated), and has no width for raters who never
+/// differ.
 ///
 /// `None` when no unit has two ratings, or all ratings are equal.
 ///

@@ -8,7 +8,7 @@
 //! What they ask for instead is an order of the observations that does not depend on their values:
 //! shuffle the prompts by a seed before the first is judged, and push their scores in that order.
 //! Nothing here reorders. The mean is that of the prompts which the eval set was drawn from, and the
-//! price is an interval between 1.4 and 2 times as wide: see docs/statistics.md.
+//! price is an interval between 1.4 and 2 times as wide: see docs/statistics/coverage.md.
 mod betting;
 mod empirical_bernstein;
 
