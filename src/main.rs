@@ -12,7 +12,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "spyhop", version, propagate_version = true)]
 #[command(
-    after_help = "Exit codes: 0 done, 2 error.\n\nStart with:  spyhop run recipes/quickstart.toml"
+    after_help = "Exit codes: 0 done, 2 error.\n\nStart with:  spyhop run recipes/quickstart.toml\nOr with judgments that you have:  spyhop score annotations.json"
 )]
 struct Cli {
     #[command(subcommand)]

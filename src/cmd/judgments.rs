@@ -163,6 +163,7 @@ pub(super) struct Remarks(Vec<(String, Vec<String>)>);
 impl Remarks {
     pub(super) fn add(&mut self, model: &str, text: String) {
         match self.0.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, models)) if models.iter().any(|known| known == model) => {}
             Some((_, models)) => models.push(model.to_owned()),
             None => self.0.push((text, vec![model.to_owned()])),
         }

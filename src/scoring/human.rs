@@ -1,10 +1,10 @@
 //! Win rates corrected for the judge's errors, from prompts that people judged as well.
-use std::collections::HashMap;
+use std::{cmp::Ordering, collections::HashMap};
 
 use super::{PromptScore, Rule, prompt_scores};
 use crate::{
     exchange::{Ledger, PromptKey},
-    stats::{self, Corrected, Count, ErrorFree, Refusal},
+    stats::{self, Corrected, Count, ErrorFree, Estimate, Refusal},
 };
 
 /// What people said, by model, baseline and prompt; several of them are averaged.
@@ -40,6 +40,9 @@ impl HumanLabels {
 pub struct CorrectedRate {
     /// Prompts with a score of the judge and of people.
     pub labelled: usize,
+    /// Share of those on which the judge says win, tie or loss as people do, and Cohen's kappa.
+    pub agreement: Option<Estimate>,
+    pub kappa: Option<Estimate>,
     /// By prediction-powered inference; `None` with fewer than two labels, or no prompt without.
     pub prediction_powered: Option<Corrected>,
     /// By the judge's two error rates, over decided prompts.
@@ -61,6 +64,13 @@ pub fn corrected(
             None => unlabelled.push(judge),
         }
     }
+    let verdict = |score: f64| match score.total_cmp(&0.5) {
+        Ordering::Less => 0,
+        Ordering::Equal => 1,
+        Ordering::Greater => 2,
+    };
+    let (people, judge): (Vec<usize>, Vec<usize>) =
+        labelled.iter().map(|&(human, judge)| (verdict(human), verdict(judge))).unzip();
     let prediction_powered = stats::ppi_plus_plus(&labelled, &unlabelled, 0.95);
     let count = |n: Vec<bool>| Count { hits: n.iter().filter(|&&hit| hit).count(), n: n.len() };
     // Error rates are of wins and losses: a tie, of the judge or of people, has no place in them.
@@ -77,5 +87,11 @@ pub fn corrected(
         count(right(|score| score > 0.5)),
         0.95,
     );
-    CorrectedRate { labelled: labelled.len(), prediction_powered, rogan_gladen }
+    CorrectedRate {
+        labelled: labelled.len(),
+        agreement: stats::raw_agreement(&people, &judge),
+        kappa: stats::cohens_kappa(&people, &judge),
+        prediction_powered,
+        rogan_gladen,
+    }
 }

@@ -238,6 +238,9 @@ fn people_correct_the_judge() {
     let scores = prompt_scores(&ledger(&["m"], judged), 0, &AVERAGE);
     let found = corrected("m", "base", &scores, &labels);
     assert_eq!(found.labelled, 20);
+    assert_eq!(found.agreement.unwrap().point, 0.9);
+    // import numpy as np; po, pe = 18/20, 7/20 * 9/20 + 13/20 * 11/20; (po - pe) / (1 - pe)
+    assert!((found.kappa.unwrap().point - 0.793_814_432_989_690_8).abs() < 1e-12);
     let powered = found.prediction_powered.unwrap().estimate;
     assert!(powered.point > 1.0 / 3.0 && powered.includes(0.4), "{powered:?}");
     let error_free = found.rogan_gladen.unwrap();

@@ -124,9 +124,14 @@ fn position_columns(position: &Position) -> Row {
 fn corrected_columns(corrected: Option<&CorrectedRate>) -> Row {
     let powered = corrected.and_then(|one| one.prediction_powered).map(|found| found.estimate);
     let error_free = corrected.and_then(|one| one.rogan_gladen.ok()).map(|found| found.estimate);
+    let agreement = corrected.and_then(|one| one.agreement);
     let end = |estimate: Option<Estimate>, end: fn(Estimate) -> f64| hundred(estimate.map(end));
     vec![
         ("human_labels", json!(corrected.map(|one| one.labelled))),
+        ("human_agreement", end(agreement, |estimate| estimate.point)),
+        ("human_agreement_low", end(agreement, |estimate| estimate.lower)),
+        ("human_agreement_high", end(agreement, |estimate| estimate.upper)),
+        ("human_kappa", json!(corrected.and_then(|one| one.kappa).map(|kappa| kappa.point))),
         ("corrected_win_rate", end(powered, |estimate| estimate.point)),
         ("corrected_ci_low", end(powered, |estimate| estimate.lower)),
         ("corrected_ci_high", end(powered, |estimate| estimate.upper)),
@@ -189,7 +194,14 @@ pub(super) fn explain(scored: &Scored, remarks: &mut Remarks) {
         Position::Both(_) => {}
     }
     if let Some(corrected) = corrected {
-        note(&format!("people judged {} of its prompts", corrected.labelled));
+        match corrected.agreement {
+            Some(Estimate { point, lower, upper, n }) => note(&format!(
+                "people judged {n} of its prompts, and the judge says the same on {:.1}% {} of them",
+                100.0 * point,
+                interval(lower, upper)
+            )),
+            None => note("people judged none of its prompts"),
+        }
         if corrected.prediction_powered.is_none() {
             note("no corrected win rate: it takes two prompts with a human label and one without");
         }
