@@ -7,8 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde_json::Value;
 use spyhop::{
-    exchange::{Answers, Ledger},
+    exchange::{Answers, Ledger, python_random},
     record::Order,
     scoring::{self, Control, Method, Published, Rule, prompt_scores, standings},
     stats, watch,
@@ -126,6 +127,22 @@ fn the_replies_betray_the_seeded_order_on_all_805_rows() {
     assert_eq!((ledger.notes[0].order_known, ledger.notes[0].order_seeded), (805, 805));
     let first = ledger.looks.iter().filter(|look| look.order == Some(Order::CandidateFirst));
     assert_eq!(first.count(), 406);
+}
+
+// Vectors of CPython, made with random.Random(seed).random().
+#[test]
+fn random_numbers_are_those_of_python() {
+    let Some(path) = alpaca_eval("length_control/py_random_seed_vectors.json") else { return };
+    let vectors: Vec<HashMap<String, Value>> =
+        serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    assert!(vectors.len() >= 5);
+    for vector in vectors {
+        let seed = vector["seed"].as_str().unwrap();
+        let expected: f64 = vector["random"].as_str().unwrap().parse().unwrap();
+        let found = python_random(seed.as_bytes());
+        assert_eq!(found, expected, "{seed:?}");
+        assert_eq!(vector["switch"].as_bool(), Some(found >= 0.5), "{seed:?}");
+    }
 }
 
 #[test]

@@ -196,19 +196,25 @@ pub(super) fn notes(ledger: &Ledger) {
             note.order_known,
         ));
     }
-    let mut judges: Vec<&str> = Vec::new();
-    for look in &ledger.looks {
-        let judge = ledger.contests[look.contest as usize].judge.as_str();
-        if !judges.contains(&judge) {
-            judges.push(judge);
+    let judged = |contest: usize| ledger.cells(contest as u32).next().is_some();
+    let contests = || (0..ledger.contests.len()).filter(|&contest| judged(contest));
+    for (what, name) in [
+        ("judges", (|contest| &contest.judge) as fn(&Contest) -> &String),
+        ("baselines", |contest| &contest.baseline),
+    ] {
+        let mut names: Vec<&str> = Vec::new();
+        for name in contests().map(|contest| name(&ledger.contests[contest]).as_str()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
         }
-    }
-    if judges.len() > 1 {
-        say(&format!(
-            "note: {} judges ({}): win rates by different judges do not compare",
-            judges.len(),
-            judges.join(", ")
-        ));
+        if names.len() > 1 {
+            say(&format!(
+                "note: {} {what} ({}): win rates of different {what} do not compare",
+                names.len(),
+                names.join(", ")
+            ));
+        }
     }
 }
 
