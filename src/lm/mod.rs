@@ -1,6 +1,7 @@
 //! Text in, text out: one way to ask any model anything.
 //!
 //! Knows no task: what a question is for, and what its reply means, is the caller's business.
+pub mod api;
 mod local;
 mod scripted;
 
