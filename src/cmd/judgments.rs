@@ -43,7 +43,7 @@ pub(super) struct ReadingArgs {
     #[arg(long, value_enum, default_value = "average")]
     orders: Orders,
     /// How often Arena-Hard's "significantly better" counts
-    #[arg(long, value_name = "TIMES", default_value_t = 3.0)]
+    #[arg(long, value_name = "TIMES", default_value_t = STRONG_WEIGHT)]
     strong_weight: f64,
     /// Take the judge's probability in place of its verdict, where spyhop's rows have both
     #[arg(long)]
@@ -55,6 +55,22 @@ pub(super) struct ReadingArgs {
     #[arg(long, value_name = "NAME")]
     judge: Option<String>,
 }
+
+impl Default for ReadingArgs {
+    fn default() -> Self {
+        Self {
+            outputs: Vec::new(),
+            orders: Orders::Average,
+            strong_weight: STRONG_WEIGHT,
+            soft: false,
+            against: None,
+            judge: None,
+        }
+    }
+}
+
+/// Arena-Hard's own.
+const STRONG_WEIGHT: f64 = 3.0;
 
 impl ReadingArgs {
     pub(super) fn rule(&self) -> anyhow::Result<Rule> {

@@ -4,11 +4,13 @@
 mod agreement;
 mod compare;
 mod convert;
+mod eval;
 mod judgments;
 mod leaderboard;
 mod plan;
 mod progress;
 mod rank;
+mod replies;
 mod report;
 mod run;
 mod score;
@@ -24,10 +26,12 @@ pub(crate) enum Verb {
     Plan(plan::PlanArgs),
     Report(report::ReportArgs),
     Agreement(agreement::AgreementArgs),
+    Eval(Box<eval::EvalArgs>),
     Score(score::ScoreArgs),
     Leaderboard(leaderboard::LeaderboardArgs),
     Compare(compare::CompareArgs),
     Rank(rank::RankArgs),
+    Replies(replies::RepliesArgs),
     Convert(convert::ConvertArgs),
 }
 
@@ -37,9 +41,11 @@ pub(crate) fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Plan(args) => plan::run(&args),
         Verb::Report(args) => report::run(&args),
         Verb::Agreement(args) => agreement::run(&args),
+        Verb::Eval(args) => eval::run(&args),
         Verb::Score(args) => score::run(&args),
         Verb::Leaderboard(args) => leaderboard::run(&args),
         Verb::Compare(args) => compare::run(&args),
+        Verb::Replies(args) => replies::run(&args),
         Verb::Rank(args) => rank::run(&args),
         Verb::Convert(args) => convert::run(&args),
     }

@@ -8,6 +8,7 @@ use anyhow::Context;
 use serde::Deserialize;
 
 use super::{Comparison, Json, Prompt, PromptKey, fields::Fields, fields::Text, json, rows::Rows};
+use crate::record::{Completion, Finish, content_id};
 
 /// The answers of models and the questions of eval sets, from any of the files that hold them:
 /// AlpacaEval's `model_outputs.json`, `completions.jsonl` and `prompts.jsonl` of a run, FastChat's and
@@ -123,6 +124,58 @@ impl Answers {
     pub fn count(&self, model: &str) -> usize {
         self.answered.get(model).map_or(0, HashSet::len)
     }
+}
+
+/// The answers of one model to an eval set, from AlpacaEval's `model_outputs.json` or a run's
+/// `completions.jsonl`. Prompts without an id get the one that `generate` would give them.
+///
+/// # Errors
+/// When the file cannot be read, a row lacks its instruction or output, two rows answer one prompt, or
+/// the answers are of several models: the message has file and row.
+pub fn completions(path: &Path) -> anyhow::Result<Vec<Completion>> {
+    let mut rows = Rows::open(path)?;
+    let (mut found, mut seen): (Vec<Completion>, HashMap<String, usize>) = Default::default();
+    while let Some(fields) = rows.next()? {
+        let row = rows.number;
+        let take = || {
+            let completion = completion(fields, path)?;
+            if let Some(first) = found.first() {
+                anyhow::ensure!(
+                    first.generator == completion.generator,
+                    "the answer is by {:?}, and that of row 1 by {:?}: expected those of one model",
+                    completion.generator,
+                    first.generator
+                );
+            }
+            if let Some(first) = seen.insert(completion.id.clone(), row) {
+                anyhow::bail!("the prompt of row {first} is answered again");
+            }
+            found.push(completion);
+            Ok(())
+        };
+        take()
+            .map_err(|error: anyhow::Error| anyhow::anyhow!(rows.place(&format!("{error:#}"))))?;
+    }
+    anyhow::ensure!(!found.is_empty(), "{} holds no answers", path.display());
+    Ok(found)
+}
+
+fn completion(mut fields: Fields, path: &Path) -> anyhow::Result<Completion> {
+    let instruction = fields.name("instruction")?;
+    let id = match fields.read::<String>("id", "a text")? {
+        Some(id) => id,
+        None => content_id(&[&instruction]),
+    };
+    let name =
+        path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    Ok(Completion {
+        id,
+        instruction,
+        output: fields.name("output")?,
+        generator: fields.read("generator", "a text")?.unwrap_or(name),
+        dataset: fields.read("dataset", "a text")?.unwrap_or_default(),
+        finish: fields.read("finish", "stop, length or overlong")?.unwrap_or(Finish::Stop),
+    })
 }
 
 fn outputs(fields: &mut Fields) -> anyhow::Result<Vec<Json>> {

@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 
-pub use answers::Answers;
+pub use answers::{Answers, completions};
 pub use convert::{Converted, convert};
 pub use ledger::{Contest, Judged, Ledger, Notes};
 pub use seeded_order::{model_is_first, python_random};

@@ -1,5 +1,7 @@
 //! Pairwise comparison: a judge model looks at a candidate's and a baseline's answer to each prompt.
 mod agreement;
+pub mod configured;
+mod remote;
 
 use std::{collections::HashMap, path::Path};
 
@@ -7,6 +9,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 pub use agreement::{HumanPair, Measured, human_pairs, measure};
+pub use remote::{Court, Orders, Outlook, Spent};
 
 use crate::{
     lm::{Ask, Lm, Reply, Request},
@@ -130,16 +133,25 @@ fn questions(pair: &Match, method: JudgeMethod) -> Vec<Request> {
 }
 
 fn judgment(pair: &Match, replies: &[Reply], method: JudgeMethod) -> Judgment {
-    let (verdict, preference, reply) = if unanswered(pair) {
-        (None, None, "one of the two has no answer".to_owned())
-    } else if replies.is_empty() {
-        (Some(Verdict::Tie), None, "identical answers".to_owned())
-    } else {
-        match method {
-            JudgeMethod::Choice => chosen(pair.order, &replies[0]),
-            JudgeMethod::Likelihood => likelier(&replies[0], &replies[1]),
-        }
+    if decided(pair) {
+        return without_asking(pair);
+    }
+    let (verdict, preference, reply) = match method {
+        JudgeMethod::Choice => chosen(pair.order, &replies[0]),
+        JudgeMethod::Likelihood => likelier(&replies[0], &replies[1]),
     };
+    row(pair, verdict, preference, reply)
+}
+
+/// Identical answers are a tie, and an answer that could not be given leaves no verdict.
+fn without_asking(pair: &Match) -> Judgment {
+    match unanswered(pair) {
+        true => row(pair, None, None, "one of the two has no answer".to_owned()),
+        false => row(pair, Some(Verdict::Tie), None, "identical answers".to_owned()),
+    }
+}
+
+fn row(pair: &Match, verdict: Option<Verdict>, preference: Option<f64>, reply: String) -> Judgment {
     Judgment {
         id: pair.id.clone(),
         prompt_id: pair.candidate.id.clone(),

@@ -91,9 +91,8 @@ fn a_plan_is_what_a_run_does() {
 fn every_verb_explains_itself() {
     let workplace = Workplace::new();
     let help = workplace.run(&["--help"]);
-    for verb in
-        ["run", "plan", "report", "agreement", "score", "leaderboard", "compare", "rank", "convert"]
-    {
+    let verbs = "run plan report agreement eval replies score leaderboard compare rank convert";
+    for verb in verbs.split(' ') {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");
         let own = workplace.run(&[verb, "--help"]);
         assert!(own.starts_with("exit 0") && own.contains("Usage: spyhop"), "{own}");

@@ -1,6 +1,9 @@
 mod rows;
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use rayon::prelude::*;
 use spyhop::{
@@ -65,11 +68,28 @@ pub(super) struct LengthArgs {
     #[arg(long, value_name = "C")]
     lc_cost: Option<f64>,
     /// Folds of the bootstrap behind the interval of a length-controlled win rate; 0 leaves it out
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    #[arg(long, value_name = "N", default_value_t = FOLDS)]
     lc_folds: usize,
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]
     seed: u64,
+}
+
+/// Enough for an error that is certain to 2%.
+const FOLDS: usize = 1_000;
+
+impl Default for LengthArgs {
+    fn default() -> Self {
+        Self {
+            lc_weights: None,
+            lc_difficulty: None,
+            lc_gamed: None,
+            lc_gamed_sums: None,
+            lc_cost: None,
+            lc_folds: FOLDS,
+            seed: 0,
+        }
+    }
 }
 
 impl LengthArgs {
@@ -117,12 +137,26 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
         }
     };
     let scored = score(&ledger, &answers, &rule, &args.length, labels.as_ref())?;
-    match args.format {
-        Format::Table => print(&rows::as_table(&scored))?,
+    show(&ledger, &scored, args.format)
+}
+
+/// What `spyhop score` prints of a directory of judgments, with nothing but its defaults.
+pub(super) fn show_directory(directory: &Path, format: Format) -> anyhow::Result<()> {
+    let reading = ReadingArgs::default();
+    let (paths, length) = ([directory.to_owned()], LengthArgs::default());
+    let answers = reading.answers(&paths)?;
+    let ledger = reading.ledger(&paths, &answers)?;
+    let scored = score(&ledger, &answers, &reading.rule()?, &length, None)?;
+    show(&ledger, &scored, format)
+}
+
+fn show(ledger: &Ledger, scored: &[Scored], format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Table => print(&rows::as_table(scored))?,
         Format::Json => print_json(&scored.iter().map(rows::row).collect::<Vec<_>>())?,
         Format::Csv => print_csv(&scored.iter().map(rows::row).collect::<Vec<_>>())?,
     }
-    notes(&ledger);
+    notes(ledger);
     let mut remarks = Remarks::default();
     scored.iter().for_each(|one| rows::explain(one, &mut remarks));
     remarks.say();

@@ -1,0 +1,219 @@
+//! A judge behind endpoints compares the answers of two models. Every reply is stored as soon as it is
+//! there and paid for once; a row is written when its reply is read, so that a stop loses nothing.
+mod asking;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, path::Path};
+
+use super::{Match, configured::Judge, decided};
+use crate::{
+    exchange::model_is_first,
+    lm::api::{Api, Call},
+    recipe::{JudgeMethod, Score},
+    record::{Completion, Judgment, Order, Row, content_id},
+    stats::ConfidenceSequence,
+    store::{Log, Replies, read_so_far, write},
+    watch::{Event, Unit, Watch},
+};
+
+/// In which order the judge sees the two answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orders {
+    /// In both, and the two average.
+    Both,
+    /// In the one that AlpacaEval draws for the instruction, at half the price.
+    Seeded,
+}
+
+/// What a judge works with.
+#[derive(Clone, Copy, Debug)]
+pub struct Court<'a> {
+    pub judge: &'a Judge,
+    /// `None`: only replies that are stored are read.
+    pub api: Option<&'a Api>,
+    pub replies: &'a Replies,
+    /// Which server answers: part of the key of a reply, as two servers may call two models the same.
+    pub server: &'a str,
+    pub orders: Orders,
+}
+
+/// What a judging took.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spent {
+    /// Questions that were put to a server now, and those whose reply was stored.
+    pub asked: usize,
+    pub stored: usize,
+    /// Questions that got no reply: they have no row, and are asked again the next time.
+    pub failed: usize,
+    pub last_failure: Option<String>,
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+    /// Dollars; `None` if the judge has no price.
+    pub cost: Option<f64>,
+    /// With a question to settle: after how many prompts it was, if it was.
+    pub decided_after: Option<usize>,
+}
+
+/// What is left to do, before it is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Outlook {
+    pub questions: usize,
+    /// Of those, how many have a stored reply.
+    pub stored: usize,
+    /// Dollars for the rest, at four characters a token and replies of full length; `None` if the judge
+    /// has no price.
+    pub cost: Option<f64>,
+}
+
+/// Prompts that are judged before a sequence is looked at.
+const LOOK_EVERY: usize = 16;
+
+/// Characters of a token, roughly, of English text.
+const CHARACTERS_A_TOKEN: f64 = 4.0;
+
+impl Court<'_> {
+    /// How much there is to ask, and what it would cost.
+    ///
+    /// # Errors
+    /// When the baseline lacks a prompt, or the store or the rows in `out` cannot be read.
+    pub fn outlook(
+        &self,
+        candidates: &[Completion],
+        baselines: &[Completion],
+        out: &Path,
+    ) -> anyhow::Result<Outlook> {
+        let done = rows_by_id(out)?;
+        let matches = self.matches(candidates, baselines)?;
+        let open = matches.iter().filter(|pair| !done.contains_key(&pair.id) && !decided(pair));
+        let calls: Vec<Call> = open.map(|pair| self.call(pair)).collect();
+        let keys: Vec<_> = calls.iter().map(|call| Replies::key(&self.request(call))).collect();
+        let found = self.replies.get_many(&keys)?;
+        let characters = |call: &Call| -> usize {
+            call.messages.iter().map(|message| message.content.chars().count()).sum()
+        };
+        let new = calls.iter().zip(&found).filter(|(_, found)| found.is_none());
+        let cost = self.judge.price.map(|price| {
+            new.map(|(call, _)| {
+                let prompt = characters(call) as f64 / CHARACTERS_A_TOKEN;
+                (prompt * price.prompt + call.max_tokens as f64 * price.completion) / 1e6
+            })
+            .sum()
+        });
+        let stored = found.iter().flatten().count();
+        Ok(Outlook { questions: calls.len(), stored, cost })
+    }
+
+    /// Judges every prompt of the candidate, into `out`; with `until`, only until a confidence sequence
+    /// at that level leaves a win rate of 1/2 out, prompts in an order of chance.
+    ///
+    /// # Errors
+    /// When the baseline lacks a prompt, or the store or `out` cannot be read or written. A question
+    /// without a reply is none.
+    pub fn run(
+        &self,
+        candidates: &[Completion],
+        baselines: &[Completion],
+        until: Option<f64>,
+        out: &Path,
+        watch: Watch,
+    ) -> anyhow::Result<Spent> {
+        let matches = self.matches(candidates, baselines)?;
+        let mut log = Log::<Judgment>::open(out)?;
+        let mut spent = Spent { cost: self.judge.price.map(|_| 0.0), ..Spent::default() };
+        let names = |rows: &[Completion]| rows[0].generator.clone();
+        let what = format!("judge {} against {}", names(candidates), names(baselines));
+        watch(Event::Begin { what, total: matches.len() as u64, unit: Unit::Rows });
+        match until {
+            None => self.ask(&matches.iter().collect::<Vec<_>>(), &mut log, &mut spent, watch)?,
+            Some(level) => {
+                spent.decided_after =
+                    self.settle(&matches, level, (out, &mut log), &mut spent, watch)?;
+            }
+        }
+        watch(Event::End);
+        log.sync()?;
+        drop(log);
+        self.put_in_order(&matches, out)?;
+        Ok(spent)
+    }
+
+    /// Judges prompt after prompt until the sequence is decided; returns after how many it was.
+    fn settle(
+        &self,
+        matches: &[Match],
+        level: f64,
+        (out, log): (&Path, &mut Log<Judgment>),
+        spent: &mut Spent,
+        watch: Watch,
+    ) -> anyhow::Result<Option<usize>> {
+        let mut prompts: Vec<Vec<&Match>> = Vec::new();
+        for pair in matches {
+            match prompts.last_mut() {
+                Some(last) if last[0].candidate.id == pair.candidate.id => last.push(pair),
+                _ => prompts.push(vec![pair]),
+            }
+        }
+        // By a hash of its id, the order has nothing to do with how a prompt will be judged.
+        prompts.sort_by_key(|looks| content_id(&["order", &looks[0].candidate.id]));
+        let mut sequence = ConfidenceSequence::betting(level);
+        let mut judged = 0;
+        for some in prompts.chunks(LOOK_EVERY) {
+            self.ask(&some.concat(), log, spent, watch)?;
+            let rows = rows_by_id(out)?;
+            for looks in some {
+                let rows: Vec<&Judgment> =
+                    looks.iter().filter_map(|pair| rows.get(&pair.id)).collect();
+                judged += 1;
+                // A prompt with a missing verdict is left out, as everywhere.
+                let whole = (rows.len() == looks.len()).then_some(&rows[..]);
+                if let Some(score) = whole.and_then(|rows| super::score(rows, Score::Verdicts)) {
+                    sequence.push(score);
+                }
+            }
+            if sequence.estimate().is_some_and(|estimate| !estimate.includes(0.5)) {
+                return Ok(Some(judged));
+            }
+        }
+        Ok(None)
+    }
+
+    fn matches(
+        &self,
+        candidates: &[Completion],
+        baselines: &[Completion],
+    ) -> anyhow::Result<Vec<Match>> {
+        let mut matches = super::matches(candidates, baselines, JudgeMethod::Choice)?;
+        if self.orders == Orders::Seeded {
+            matches.retain(|pair| {
+                let first = model_is_first(pair.candidate.instruction.as_bytes());
+                match pair.order {
+                    Order::CandidateFirst => first,
+                    Order::BaselineFirst => !first,
+                    Order::OrderFree => true,
+                }
+            });
+        }
+        Ok(matches)
+    }
+
+    fn put_in_order(&self, matches: &[Match], out: &Path) -> anyhow::Result<()> {
+        let place: HashMap<&str, usize> =
+            matches.iter().enumerate().map(|(place, pair)| (pair.id(), place)).collect();
+        let mut rows: Vec<Judgment> = read_so_far(out)?;
+        anyhow::ensure!(
+            rows.iter().all(|row| place.contains_key(row.id())),
+            "{} holds rows of other answers; choose another --out",
+            out.display()
+        );
+        if !rows.is_sorted_by_key(|row| place[row.id()]) {
+            rows.sort_by_key(|row| place[row.id()]);
+            write(out, &rows)?;
+        }
+        Ok(())
+    }
+}
+
+fn rows_by_id(out: &Path) -> anyhow::Result<HashMap<String, Judgment>> {
+    Ok(read_so_far::<Judgment>(out)?.into_iter().map(|row| (row.id.clone(), row)).collect())
+}
