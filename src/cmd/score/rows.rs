@@ -2,7 +2,7 @@
 use serde_json::{Value, json};
 use spyhop::{
     scoring::{CorrectedRate, Method, Position},
-    stats::{Estimate, length_control},
+    stats::{Estimate, Refusal, length_control},
 };
 
 use super::{
@@ -202,11 +202,38 @@ pub(super) fn explain(scored: &Scored, remarks: &mut Remarks) {
             )),
             None => note("people judged none of its prompts"),
         }
-        if corrected.prediction_powered.is_none() {
-            note("no corrected win rate: it takes two prompts with a human label and one without");
+        match corrected.prediction_powered {
+            Some(powered) => note(&format!(
+                "win rate corrected by what people said: {}",
+                with_interval(powered.estimate)
+            )),
+            None => note(
+                "no corrected win rate: it takes two prompts with a human label and one without",
+            ),
         }
-        if let Err(refusal) = corrected.rogan_gladen {
-            note(&format!("no correction by error rates: {refusal:?}"));
+        match corrected.rogan_gladen {
+            Ok(found) => note(&format!(
+                "win rate corrected by the judge's error rates: {}",
+                with_interval(found.estimate)
+            )),
+            Err(refusal) => {
+                note(&format!("no correction by the judge's error rates: {}", reason(refusal)));
+            }
+        }
+    }
+}
+
+fn with_interval(estimate: Estimate) -> String {
+    let Estimate { point, lower, upper, .. } = estimate;
+    format!("{:.1}% {}", 100.0 * point, interval(lower, upper))
+}
+
+fn reason(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Empty => "people called no prompt won, or none lost",
+        Refusal::NearCoin => "its verdicts are too near to those of a coin",
+        Refusal::Contradiction => {
+            "no share of wins goes with them: the labelled prompts are not like the others"
         }
     }
 }
