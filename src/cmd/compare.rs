@@ -52,12 +52,18 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
             "--margin is {margin}: expected points between 0 and 100"
         );
     }
-    let reference = side(&args.reference, args, &rule)?;
-    let candidates: Vec<Against> = args
-        .candidates
-        .iter()
-        .map(|operand| side(operand, args, &rule))
-        .collect::<anyhow::Result<_>>()?;
+    let operands: Vec<&String> = std::iter::once(&args.reference).chain(&args.candidates).collect();
+    let mut sides: Vec<Against> =
+        operands.iter().map(|operand| side(operand, args, &rule)).collect::<anyhow::Result<_>>()?;
+    // Two runs of one model are told apart by their files.
+    let names: Vec<String> = sides.iter().map(|side| side.name.clone()).collect();
+    for (side, operand) in sides.iter_mut().zip(operands) {
+        if names.iter().filter(|name| **name == side.name).count() > 1 {
+            side.name.clone_from(operand);
+        }
+    }
+    let candidates = sides.split_off(1);
+    let reference = sides.remove(0);
     let margin = args.margin.map(|points| points / 100.0);
     let found = scoring::compare(&reference, &candidates, margin, args.seed)?;
     let without = found.iter().find(|one| one.overall.is_none());

@@ -152,6 +152,14 @@ fn several_candidates_are_corrected_for() {
 }
 
 #[test]
+fn two_judgings_of_one_model_are_told_apart_by_their_files() {
+    let workplace = workplace();
+    annotations(&workplace, "again.json", "one", 2, 7);
+    let output = workplace.run(&["compare", "one.json", "again.json", "--format", "csv"]);
+    assert!(output.contains("\nagain.json,one.json,base,judge,,23,"), "{output}");
+}
+
+#[test]
 fn rank_puts_all_on_one_scale() {
     let workplace = workplace();
     let output = workplace.run(&["rank", "one.json", "two.json", "--folds", "200"]);
