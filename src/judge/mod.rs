@@ -1,6 +1,7 @@
 //! Pairwise comparison: a judge model looks at a candidate's and a baseline's answer to each prompt.
 mod agreement;
 pub mod configured;
+pub mod quality;
 mod remote;
 
 use std::{collections::HashMap, path::Path};
@@ -8,7 +9,8 @@ use std::{collections::HashMap, path::Path};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-pub use agreement::{HumanPair, Measured, human_pairs, measure};
+pub use agreement::{Measured, measure};
+pub use quality::{HumanPair, human_pairs};
 pub use remote::{Court, Orders, Outlook, Spent};
 
 use crate::{

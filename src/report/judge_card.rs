@@ -5,13 +5,10 @@ use super::{
     win_rates::WinRates,
     words,
 };
-use crate::recipe::{Agreement, Baseline, JudgeMethod, Score};
-
-/// Lowest believable agreement with people below which a judge counts as weak.
-///
-/// Two people agree on 66% of such pairs (AlpacaEval's human annotators: 65.66%), so a judge that
-/// may lie below 65% is not shown to do what one person would.
-const WEAK_BELOW: f64 = 0.65;
+use crate::{
+    judge::quality::WEAK_BELOW,
+    recipe::{Agreement, Baseline, JudgeMethod, Score},
+};
 
 fn is_weak(agreement: Option<&Agreement>) -> bool {
     agreement.is_none_or(|agreement| agreement.lower < WEAK_BELOW)

@@ -1,0 +1,104 @@
+//! What the verbs that ask a judge behind servers share: which servers, the key, and where replies are kept.
+use std::{path::PathBuf, time::Duration};
+
+use spyhop::{
+    judge::configured::{Judge, Price},
+    lm::api::{Api, Endpoint, Key, Settings},
+    source::cache_directory,
+    store::Replies,
+    watch::Watch,
+};
+
+use super::replies::default_store;
+
+#[derive(clap::Args)]
+pub(super) struct ServerArgs {
+    /// The model that the servers are asked for, in place of the judge's own
+    #[arg(long)]
+    model: Option<String>,
+    /// Dollars for a million tokens sent and a million written; without it, another model than the
+    /// judge's own has no price
+    #[arg(long, value_name = "SENT,WRITTEN", value_parser = price)]
+    price: Option<Price>,
+    /// A server, up to its /v1; name several that offer the same model. The first names the replies in
+    /// the store
+    #[arg(long, value_name = "URL", num_args = 1.., default_value = "https://api.openai.com/v1")]
+    endpoint: Vec<String>,
+    /// The environment variable that holds the servers' key [default: OPENAI_API_KEY, where it is set]
+    #[arg(long, value_name = "NAME")]
+    key_env: Option<String>,
+    /// A file that holds the key
+    #[arg(long, value_name = "FILE", conflicts_with = "key_env")]
+    key_file: Option<PathBuf>,
+    /// Calls at a time, over all servers
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    concurrency: usize,
+    /// Seconds that one attempt may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    timeout: u64,
+    /// Ask no server: read what is stored, and say how much is missing
+    #[arg(long)]
+    pub(super) offline: bool,
+    /// Where replies are kept [default: replies.sqlite in the cache]
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+}
+
+fn price(text: &str) -> Result<Price, String> {
+    let number = |text: &str| text.trim().parse().ok().filter(|price: &f64| *price >= 0.0);
+    let found = text.split_once(',').and_then(|(sent, written)| {
+        Some(Price { prompt: number(sent)?, completion: number(written)? })
+    });
+    found.ok_or_else(|| "expected two prices, such as 0.15,0.60".to_owned())
+}
+
+impl ServerArgs {
+    /// The judge, with `--model` in the place of its own.
+    pub(super) fn judge(&self, name_or_path: &str, watch: Watch) -> anyhow::Result<Judge> {
+        let mut judge = Judge::load(name_or_path, &cache_directory()?, watch)?;
+        if let Some(model) = self.model.as_ref().filter(|model| **model != judge.model) {
+            judge.model.clone_from(model);
+            // The file's is that of the file's model.
+            judge.price = None;
+        }
+        judge.price = self.price.or(judge.price);
+        Ok(judge)
+    }
+
+    pub(super) fn replies(&self) -> anyhow::Result<Replies> {
+        let store = match &self.store {
+            Some(path) => path.clone(),
+            None => default_store()?,
+        };
+        Replies::open(&store)
+    }
+
+    /// `None` with `--offline`.
+    pub(super) fn api(&self) -> anyhow::Result<Option<Api>> {
+        match self.offline {
+            true => Ok(None),
+            false => Ok(Some(Api::new(self.settings()?)?)),
+        }
+    }
+
+    /// The server that is part of the key of a stored reply.
+    pub(super) fn name(&self) -> &str {
+        &self.endpoint[0]
+    }
+
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let key = match (&self.key_file, &self.key_env) {
+            (Some(path), _) => Some(Key::from_file(path)?),
+            (None, Some(name)) => Some(Key::from_environment(name)?),
+            (None, None) if std::env::var_os("OPENAI_API_KEY").is_some() => {
+                Some(Key::from_environment("OPENAI_API_KEY")?)
+            }
+            (None, None) => None,
+        };
+        let endpoint = |url: &String| Endpoint { url: url.clone(), key: key.clone() };
+        let mut settings = Settings::new(self.endpoint.iter().map(endpoint).collect());
+        settings.concurrency = self.concurrency;
+        settings.timeout = Duration::from_secs(self.timeout);
+        Ok(settings)
+    }
+}
