@@ -2,7 +2,7 @@ use std::{
     fs,
     io::{IsTerminal, Write},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::Context;
@@ -11,13 +11,12 @@ use serde::{Deserialize, Serialize};
 use spyhop::{
     exchange,
     judge::{Court, Orders, Spent, configured::Judge},
-    lm::api::{Api, Endpoint, Key, Settings},
+    lm::api::batch::SHARE,
     record::Completion,
-    source::cache_directory,
-    store::{Replies, write, write_atomic},
+    store::{write, write_atomic},
 };
 
-use super::{judgments::Format, progress::Progress, replies::default_store, say, score};
+use super::{batch, judgments::Format, progress::Progress, say, score, server::ServerArgs};
 
 /// Have a judge model compare a model's answers with those of others
 ///
@@ -42,25 +41,12 @@ pub(crate) struct EvalArgs {
     /// weighted_alpaca_eval_gpt4_turbo) or the path of a judge's file
     #[arg(long)]
     judge: String,
-    /// The model that the servers are asked for, in place of the judge's own
-    #[arg(long)]
-    model: Option<String>,
-    /// A server, up to its /v1; name several that offer the same model. The first names the replies in
-    /// the store
-    #[arg(long, value_name = "URL", num_args = 1.., default_value = "https://api.openai.com/v1")]
-    endpoint: Vec<String>,
-    /// The environment variable that holds the servers' key [default: OPENAI_API_KEY, where it is set]
-    #[arg(long, value_name = "NAME")]
-    key_env: Option<String>,
-    /// A file that holds the key
-    #[arg(long, value_name = "FILE", conflicts_with = "key_env")]
-    key_file: Option<PathBuf>,
-    /// Calls at a time, over all servers
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    concurrency: usize,
-    /// Seconds that one attempt may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
-    timeout: u64,
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Ask no server: write the questions that have no stored reply to files for OpenAI's batches, at
+    /// half the price, and say what to do with them
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["offline", "until_decided"])]
+    batch: Option<PathBuf>,
     /// The order in which the judge sees two answers
     #[arg(long, value_enum, default_value = "both")]
     orders: OrderChoice,
@@ -70,12 +56,6 @@ pub(crate) struct EvalArgs {
     /// Ask before spending more than so many dollars; without a terminal, refuse
     #[arg(long, value_name = "DOLLARS")]
     max_cost: Option<f64>,
-    /// Ask no server: read what is stored, and say how much is missing
-    #[arg(long)]
-    offline: bool,
-    /// Where replies are kept [default: replies.sqlite in the cache]
-    #[arg(long, value_name = "FILE")]
-    store: Option<PathBuf>,
     /// Where judgments go
     #[arg(long, value_name = "DIR", default_value = "runs/eval")]
     out: PathBuf,
@@ -105,27 +85,19 @@ struct Made {
 pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let progress = Progress::new();
     let watch = |event| progress.watch(event);
-    let cache = cache_directory()?;
-    let mut judge = Judge::load(&args.judge, &cache, &watch)?;
-    if let Some(model) = &args.model {
-        judge.model.clone_from(model);
-    }
+    let judge = args.server.judge(&args.judge, &watch)?;
     let candidate = exchange::completions(&args.candidate)?;
     let baselines: Vec<Vec<Completion>> = args
         .baseline
         .iter()
         .map(|path| exchange::completions(path))
         .collect::<anyhow::Result<_>>()?;
-    let store = match &args.store {
-        Some(path) => path.clone(),
-        None => default_store()?,
+    let replies = args.server.replies()?;
+    let api = match args.batch {
+        Some(_) => None,
+        None => args.server.api()?,
     };
-    let replies = Replies::open(&store)?;
-    let api = match args.offline {
-        true => None,
-        false => Some(Api::new(settings(args)?)?),
-    };
-    let server = &args.endpoint[0];
+    let server = args.server.name();
     let orders = match args.orders {
         OrderChoice::Both => Orders::Both,
         OrderChoice::Seeded => Orders::Seeded,
@@ -137,6 +109,9 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         .map(|baseline| file(&args.out, &candidate, baseline))
         .collect::<anyhow::Result<_>>()?;
     foresee(args, &court, &candidate, &baselines, &files)?;
+    if let Some(directory) = &args.batch {
+        return batch::write(&court, &candidate, &baselines, &files, directory);
+    }
     let began = Instant::now();
     let mut failed = 0;
     for (baseline, out) in baselines.iter().zip(&files) {
@@ -155,22 +130,6 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         "{failed} questions got no reply and count as missing above; run the same command again to ask them"
     );
     Ok(())
-}
-
-fn settings(args: &EvalArgs) -> anyhow::Result<Settings> {
-    let key = match (&args.key_file, &args.key_env) {
-        (Some(path), _) => Some(Key::from_file(path)?),
-        (None, Some(name)) => Some(Key::from_environment(name)?),
-        (None, None) if std::env::var_os("OPENAI_API_KEY").is_some() => {
-            Some(Key::from_environment("OPENAI_API_KEY")?)
-        }
-        (None, None) => None,
-    };
-    let endpoint = |url: &String| Endpoint { url: url.clone(), key: key.clone() };
-    let mut settings = Settings::new(args.endpoint.iter().map(endpoint).collect());
-    settings.concurrency = args.concurrency;
-    settings.timeout = Duration::from_secs(args.timeout);
-    Ok(settings)
 }
 
 /// A directory belongs to one judge: its rows would not compare with another's.
@@ -235,18 +194,21 @@ fn foresee(
         stored += outlook.stored;
         cost = cost.zip(outlook.cost).map(|(sum, more)| sum + more);
     }
+    if args.batch.is_some() {
+        cost = cost.map(|cost| cost * SHARE);
+    }
     let price = match cost {
         Some(cost) => format!("about ${cost:.2} at most"),
-        None => "the judge's file has no price".to_owned(),
+        None => "the price is not known".to_owned(),
     };
     say(&format!(
         "{} asks {} of {questions} questions, {stored} are stored: {price}",
         court.judge.name,
         questions - stored
     ));
-    let Some(limit) = args.max_cost.filter(|_| !args.offline) else { return Ok(()) };
+    let Some(limit) = args.max_cost.filter(|_| !args.server.offline) else { return Ok(()) };
     let cost = cost.context(
-        "--max-cost needs a price: put [price] into the judge's file, dollars per million tokens",
+        "--max-cost needs a price: name it with --price, or put [price] into the judge's file",
     )?;
     if cost <= limit {
         return Ok(());

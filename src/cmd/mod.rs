@@ -2,9 +2,11 @@
 #![expect(clippy::print_stderr)]
 
 mod agreement;
+mod batch;
 mod compare;
 mod convert;
 mod eval;
+mod judge_quality;
 mod judgments;
 mod leaderboard;
 mod plan;
@@ -14,6 +16,7 @@ mod replies;
 mod report;
 mod run;
 mod score;
+mod server;
 
 use std::io::{ErrorKind, Write};
 
@@ -27,6 +30,7 @@ pub(crate) enum Verb {
     Report(report::ReportArgs),
     Agreement(agreement::AgreementArgs),
     Eval(Box<eval::EvalArgs>),
+    JudgeQuality(Box<judge_quality::JudgeQualityArgs>),
     Score(score::ScoreArgs),
     Leaderboard(leaderboard::LeaderboardArgs),
     Compare(compare::CompareArgs),
@@ -42,6 +46,7 @@ pub(crate) fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Report(args) => report::run(&args),
         Verb::Agreement(args) => agreement::run(&args),
         Verb::Eval(args) => eval::run(&args),
+        Verb::JudgeQuality(args) => judge_quality::run(&args),
         Verb::Score(args) => score::run(&args),
         Verb::Leaderboard(args) => leaderboard::run(&args),
         Verb::Compare(args) => compare::run(&args),

@@ -11,6 +11,7 @@ use spyhop::{
 };
 
 use super::{
+    batch,
     judgments::{Format, Row, print_csv, print_json, table},
     print, say,
 };
@@ -28,6 +29,12 @@ pub(crate) struct RepliesArgs {
     store: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
+    /// First read the files that a server made of those of `spyhop eval --batch`: output and errors
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    read_batch: Vec<PathBuf>,
+    /// The requests.jsonl of that batch, if it is not beside those files
+    #[arg(long, value_name = "FILE", requires = "read_batch")]
+    requests: Option<PathBuf>,
     /// First remove what is older than this; with --prune-model, of that model only
     #[arg(long, value_name = "DAYS")]
     prune_older_than: Option<u64>,
@@ -48,8 +55,15 @@ pub(crate) fn run(args: &RepliesArgs) -> anyhow::Result<()> {
         Some(path) => path.clone(),
         None => default_store()?,
     };
-    anyhow::ensure!(path.exists(), "{} does not exist: no reply is kept there", path.display());
+    anyhow::ensure!(
+        path.exists() || !args.read_batch.is_empty(),
+        "{} does not exist: no reply is kept there",
+        path.display()
+    );
     let replies = Replies::open(&path)?;
+    if !args.read_batch.is_empty() {
+        batch::read(&args.read_batch, args.requests.as_deref(), &replies)?;
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is wrong")?.as_secs();
     if args.prune_older_than.is_some() || args.prune_model.is_some() {
         let before = args.prune_older_than.map(|days| now.saturating_sub(days.saturating_mul(DAY)));

@@ -1,9 +1,11 @@
 //! The real program, run as a person runs it.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod batch;
 mod eval;
 mod judgments;
 mod mistakes;
+mod quality;
 mod resume;
 mod server;
 mod verbs;

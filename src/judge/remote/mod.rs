@@ -1,6 +1,7 @@
 //! A judge behind endpoints compares the answers of two models. Every reply is stored as soon as it is
 //! there and paid for once; a row is written when its reply is read, so that a stop loses nothing.
 mod asking;
+mod batch;
 #[cfg(test)]
 mod tests;
 

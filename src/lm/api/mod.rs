@@ -1,8 +1,9 @@
 //! Models behind servers that speak OpenAI's chat-completion protocol: hosted ones, vLLM, SGLang,
 //! llama.cpp.
 //!
-//! Knows no task and keeps nothing: what a reply means, and where it is stored, is the caller's
-//! business.
+//! Knows no task: what a reply means is the caller's business. So is where it is stored, but for those
+//! that come as files: [`batch`] puts them into the store of replies.
+pub mod batch;
 mod call;
 mod client;
 mod key;

@@ -8,6 +8,7 @@ mod file;
 mod tests;
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -28,6 +29,13 @@ pub struct Replies {
 /// What a reply is found by: a hash of the complete request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(blake3::Hash);
+
+impl fmt::Display for Key {
+    /// 64 hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        fmt::Display::fmt(&self.0.to_hex(), f)
+    }
+}
 
 /// A reply as it is kept.
 #[derive(Clone, Debug, PartialEq)]
