@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use spyhop::{
     exchange,
-    judge::{Court, Orders, Spent, configured::Judge},
+    judge::{Court, Orders, Spent, configured::Judge, shared_family},
     lm::api::batch::SHARE,
     record::Completion,
     store::{write, write_atomic},
@@ -108,6 +108,14 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         .iter()
         .map(|baseline| file(&args.out, &candidate, baseline))
         .collect::<anyhow::Result<_>>()?;
+    for answers in std::iter::once(&candidate).chain(&baselines) {
+        if let Some(family) = shared_family(&judge.model, &answers[0].generator) {
+            say(&format!(
+                "note: the judge, {}, and {} are both of the {family} family: a judge favours its own",
+                judge.model, answers[0].generator
+            ));
+        }
+    }
     foresee(args, &court, &candidate, &baselines, &files)?;
     if let Some(directory) = &args.batch {
         return batch::write(&court, &candidate, &baselines, &files, directory);

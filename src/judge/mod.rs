@@ -1,6 +1,7 @@
 //! Pairwise comparison: a judge model looks at a candidate's and a baseline's answer to each prompt.
 mod agreement;
 pub mod configured;
+mod family;
 pub mod quality;
 mod remote;
 
@@ -10,6 +11,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 pub use agreement::{Measured, measure};
+pub use family::shared_family;
 pub use quality::{HumanPair, human_pairs};
 pub use remote::{Court, Orders, Outlook, Spent};
 

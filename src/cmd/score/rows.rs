@@ -1,6 +1,7 @@
 //! What `spyhop score` prints of a model: a line for people, a row for programs, and notes on both.
 use serde_json::{Value, json};
 use spyhop::{
+    judge::shared_family,
     scoring::{CorrectedRate, Method, Position},
     stats::{Estimate, Refusal, length_control},
 };
@@ -157,6 +158,15 @@ fn method(method: Method) -> String {
 pub(super) fn explain(scored: &Scored, remarks: &mut Remarks) {
     let Scored { standing, controlled, corrected } = scored;
     let mut note = |text: &str| remarks.add(&standing.contest.model, text.to_owned());
+    let contest = &standing.contest;
+    for name in [&contest.model, &contest.baseline] {
+        if let Some(family) = shared_family(&contest.judge, name) {
+            note(&format!(
+                "the judge, {}, and {name} are both of the {family} family: a judge favours its own",
+                contest.judge
+            ));
+        }
+    }
     if standing.win_rate.is_none() {
         note("no win rate: fewer than two independent prompts have a verdict");
     }
