@@ -95,7 +95,7 @@ fn annotations_give_the_rows_of_their_leaderboards() {
         let ledger = read(&path);
         let found = standings(&ledger, &RULE, |_| None);
         assert_eq!(found.len(), 1, "{model}");
-        let standing = &found[0].1;
+        let standing = &found[0].standing;
         close(100.0 * standing.win_rate.unwrap().point, number("win_rate"), 1e-8, model);
         close(100.0 * standing.standard_error.unwrap(), number("standard_error"), 1e-8, model);
         close(

@@ -8,7 +8,8 @@ use spyhop::{
 };
 
 use super::{
-    judgments::{Format, ReadingArgs, Row, interval, notes, p_value, print_csv, print_json, table},
+    judgments::{ReadingArgs, notes},
+    output::{Format, Row, interval, p_value, print_csv, print_json, table},
     print, say,
 };
 

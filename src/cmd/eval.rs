@@ -16,7 +16,7 @@ use spyhop::{
     store::{write, write_atomic},
 };
 
-use super::{batch, judgments::Format, progress::Progress, say, score, server::ServerArgs};
+use super::{batch, output::Format, progress::Progress, say, score, server::ServerArgs};
 
 /// Have a judge model compare a model's answers with those of others
 ///

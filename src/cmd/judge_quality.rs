@@ -12,7 +12,7 @@ use spyhop::{
 };
 
 use super::{
-    judgments::{Format, Row, interval, percent, print_csv, print_json, table},
+    output::{Format, Row, interval, percent, print_csv, print_json, table},
     print,
     progress::Progress,
     say,

@@ -7,7 +7,8 @@ use spyhop::{
 };
 
 use super::{
-    judgments::{ReadingArgs, table},
+    judgments::ReadingArgs,
+    output::table,
     print, say,
     score::{LengthArgs, Scored, score},
 };

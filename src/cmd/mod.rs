@@ -9,6 +9,7 @@ mod eval;
 mod judge_quality;
 mod judgments;
 mod leaderboard;
+mod output;
 mod plan;
 mod progress;
 mod rank;

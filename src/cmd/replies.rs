@@ -12,7 +12,7 @@ use spyhop::{
 
 use super::{
     batch,
-    judgments::{Format, Row, print_csv, print_json, table},
+    output::{Format, Row, print_csv, print_json, table},
     print, say,
 };
 

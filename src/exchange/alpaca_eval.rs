@@ -1,7 +1,11 @@
 //! AlpacaEval's `annotations.json`, of any vintage, and the order that its replies betray.
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::{Comparison, Fields, Json, Look, Prompt, Text, json, seeded_order::model_is_first};
+use super::{
+    Comparison, Fields, Json, Look, Prompt, Text, json, ranking::ranking_share,
+    seeded_order::model_is_first,
+};
 use crate::record::Order;
 
 pub(super) fn read(mut fields: Fields) -> anyhow::Result<Comparison> {
@@ -94,16 +98,11 @@ struct Choice<'a> {
     logprobs: LogProbabilities<'a>,
 }
 
-/// A place in the judge's ranking of two models.
+/// A ranking in the words of AlpacaEval's function calls.
 #[derive(Deserialize)]
-struct Ranked {
-    model: String,
-    rank: u8,
-}
-
-#[derive(Deserialize)]
-struct Ranking {
-    ordered_models: Vec<Ranked>,
+struct Ranking<'a> {
+    #[serde(borrow)]
+    ordered_models: &'a RawValue,
 }
 
 /// The share of the preference that the reply gives to the answer shown first: from the
@@ -120,23 +119,10 @@ fn first_share(reply: &Json) -> Option<f64> {
         return (first + second > 0.0).then(|| first / (first + second));
     }
     let text: String = serde_json::from_str(reply.get()).ok()?;
-    let ranking = ranking(&text)?;
-    let first = ranking.iter().find(|ranked| ["model_1", "m"].contains(&ranked.model.as_str()))?;
-    match first.rank {
-        1 => Some(1.0),
-        2 => Some(0.0),
-        _ => None,
-    }
-}
-
-/// A ranking as JSON, or as the list of Python that AlpacaEval's first prompt asks for.
-fn ranking(text: &str) -> Option<Vec<Ranked>> {
-    if let Ok(Ranking { ordered_models }) = serde_json::from_str(text) {
-        return Some(ordered_models);
-    }
-    serde_json::from_str(text.trim())
-        .or_else(|_| serde_json::from_str(&text.replace('\'', "\"")))
-        .ok()
+    let list = serde_json::from_str(&text)
+        .map_or(&*text, |Ranking { ordered_models }| ordered_models.get());
+    let names = [("model_1", "model_2"), ("m", "M")];
+    names.into_iter().find_map(|(first, second)| ranking_share(list, first, second))
 }
 
 /// The fields of a row as AlpacaEval orders them.

@@ -100,6 +100,9 @@ impl Answers {
     /// # Errors
     /// When the comparison does not name its prompt.
     pub(super) fn complete(&self, comparison: &mut Comparison) -> anyhow::Result<()> {
+        if self.outputs.is_empty() && self.questions.is_empty() {
+            return Ok(());
+        }
         let key = comparison.prompt.keys()?.1;
         let turn = comparison.prompt.turn.unwrap_or(1).max(1) as usize - 1;
         let output = |model: &str| self.outputs.get(&(model.to_owned(), key))?.get(turn).cloned();

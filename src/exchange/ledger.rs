@@ -2,6 +2,7 @@
 //! of gigabytes is scored in little memory.
 use std::{
     collections::{HashMap, hash_map::Entry},
+    hash::Hash,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +12,7 @@ use super::{Answers, Comparison, Format, PromptKey, answers::characters, for_eac
 use crate::{record::Order, watch::Watch};
 
 /// Two models compared by one judge.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Contest {
     pub judge: String,
     pub model: String,
@@ -64,6 +65,8 @@ pub struct Notes {
     /// `None` for a file without rows.
     pub format: Option<Format>,
     pub rows: usize,
+    /// Indices into [`Ledger::contests`], sorted.
+    pub contests: Vec<u32>,
     /// Rows of AlpacaEval whose reply betrays the order, and those on which AlpacaEval's seeded order is
     /// that one.
     pub order_known: usize,
@@ -119,8 +122,8 @@ impl Ledger {
         for path in paths {
             reader.file(path, answers, watch)?;
         }
-        let Ledger { contests, datasets, looks, notes } = reader.ledger;
-        Ok(Self::new(contests, datasets, looks, notes))
+        let Reader { contests, datasets, looks, notes, .. } = reader;
+        Ok(Self::new(contests.list, datasets.list, looks, notes))
     }
 
     /// Looks of any origin, put in order.
@@ -150,14 +153,18 @@ impl Ledger {
 
     /// Turns every contest with `baseline` on the model's side around, so that it stands on its own.
     pub fn orient(&mut self, baseline: &str) {
+        let mut contests = Interned::default();
+        let known = std::mem::take(&mut self.contests);
+        known.iter().for_each(|contest| _ = contests.place(contest.clone()));
         let mut moved: HashMap<u32, u32> = HashMap::new();
-        for index in 0..self.contests.len() as u32 {
-            let Contest { judge, model, baseline: other } = self.contests[index as usize].clone();
+        for (contest, index) in known.into_iter().zip(0..) {
+            let Contest { judge, model, baseline: other } = contest;
             if model == baseline && other != baseline {
                 let turned = Contest { judge, model: other, baseline: model };
-                moved.insert(index, intern(&mut self.contests, turned));
+                moved.insert(index, contests.place(turned));
             }
         }
+        self.contests = contests.list;
         for look in &mut self.looks {
             let Some(&contest) = moved.get(&look.contest) else { continue };
             *look = look.turned(contest);
@@ -172,12 +179,21 @@ impl Ledger {
     }
 }
 
-fn intern<T: PartialEq>(known: &mut Vec<T>, value: T) -> u32 {
-    let place = known.iter().rposition(|one| *one == value);
-    place.unwrap_or_else(|| {
-        known.push(value);
-        known.len() - 1
-    }) as u32
+/// Values that occur again and again, each with its place in a list.
+#[derive(Default)]
+struct Interned<T> {
+    places: HashMap<T, u32>,
+    list: Vec<T>,
+}
+
+impl<T: Clone + Eq + Hash> Interned<T> {
+    fn place(&mut self, value: T) -> u32 {
+        let Self { places, list } = self;
+        *places.entry(value).or_insert_with_key(|value| {
+            list.push(value.clone());
+            list.len() as u32 - 1
+        })
+    }
 }
 
 #[derive(Default)]
@@ -185,16 +201,19 @@ struct Reader {
     soft: bool,
     /// Whether a prompt may be judged again.
     repeats: bool,
-    ledger: Ledger,
-    /// Where each look was seen first: a second one would count a prompt twice.
-    seen: HashMap<(u32, PromptKey, Option<Order>), u32>,
+    contests: Interned<Contest>,
+    datasets: Interned<String>,
+    looks: Vec<Judged>,
+    notes: Vec<Notes>,
+    /// The file and the row in which each look was seen first: a second would count a prompt twice.
+    seen: HashMap<(u32, PromptKey, Option<Order>), (u32, u32)>,
     /// The seeded order of each look of the current file.
     seeded: Vec<Option<Order>>,
 }
 
 impl Reader {
     fn file(&mut self, path: &Path, answers: &Answers, watch: Watch) -> anyhow::Result<()> {
-        let start = self.ledger.looks.len();
+        let start = self.looks.len();
         self.seeded.clear();
         let mut rows = 0;
         let format = for_each(path, watch, |format, row, mut comparison| {
@@ -203,7 +222,7 @@ impl Reader {
             self.comparison(format, row, comparison)
         })?;
         anyhow::ensure!(rows > 0, "{} has no rows: there is nothing to score", path.display());
-        let looks = &mut self.ledger.looks[start..];
+        let looks = &mut self.looks[start..];
         let known =
             || looks.iter().zip(&self.seeded).filter_map(|(look, s)| Some((look.order?, (*s)?)));
         let order_known = known().count();
@@ -213,8 +232,11 @@ impl Reader {
                 look.order = look.order.or(*seeded);
             }
         }
+        let mut contests: Vec<u32> = looks.iter().map(|look| look.contest).collect();
+        contests.sort_unstable();
+        contests.dedup();
         let path = path.to_owned();
-        self.ledger.notes.push(Notes { path, format, rows, order_known, order_seeded });
+        self.notes.push(Notes { path, format, rows, contests, order_known, order_seeded });
         Ok(())
     }
 
@@ -233,9 +255,10 @@ impl Reader {
             .flatten();
         let contest = match turned {
             Some(contest) => contest,
-            None => intern(&mut self.ledger.contests, names),
+            None => self.contests.place(names),
         };
-        let dataset = intern(&mut self.ledger.datasets, comparison.prompt.dataset);
+        let dataset = self.datasets.place(comparison.prompt.dataset);
+        let file = self.notes.len() as u32;
         let row = u32::try_from(row - 1).context("more than four billion rows")?;
         for look in looks {
             // The order of AlpacaEval's rows is known only later, and there is one look to each.
@@ -243,11 +266,19 @@ impl Reader {
             // People may vote on the same question again and again.
             if format != Format::Votes && !self.repeats {
                 match self.seen.entry((contest, prompt, order)) {
-                    Entry::Occupied(first) => anyhow::bail!(
-                        "the prompt of row {} is judged again, for the same two models in the same order: delete one of the two, or score the files apart",
-                        first.get() + 1
-                    ),
-                    Entry::Vacant(place) => place.insert(row),
+                    Entry::Occupied(first) => {
+                        let (file, row) = *first.get();
+                        let place = match self.notes.get(file as usize) {
+                            Some(earlier) => {
+                                format!("row {} of {}", row + 1, earlier.path.display())
+                            }
+                            None => format!("row {}", row + 1),
+                        };
+                        anyhow::bail!(
+                            "the prompt of {place} is judged again, for the same two models in the same order: delete one of the two, or score the files apart"
+                        )
+                    }
+                    Entry::Vacant(place) => place.insert((file, row)),
                 };
             }
             let probability = look.probability.filter(|_| self.soft && look.score.is_some());
@@ -264,7 +295,7 @@ impl Reader {
                 model_characters: model_output.as_ref().map(characters),
                 baseline_characters: baseline_output.as_ref().map(characters),
             };
-            self.ledger.looks.push(if turned.is_some() { judged.turned(contest) } else { judged });
+            self.looks.push(if turned.is_some() { judged.turned(contest) } else { judged });
         }
         Ok(())
     }
@@ -277,7 +308,7 @@ impl Reader {
             model: names.baseline.clone(),
             baseline: names.model.clone(),
         };
-        let place = self.ledger.contests.iter().position(|contest| *contest == other)?;
-        (names.model != names.baseline).then_some(place as u32)
+        let place = self.contests.places.get(&other).copied();
+        place.filter(|_| names.model != names.baseline)
     }
 }

@@ -4,6 +4,7 @@
 //! one format has travels in `rest`. Knows no statistics.
 mod fields;
 mod rows;
+mod ranking;
 mod seeded_order;
 mod alpaca_eval;
 mod fastchat;
@@ -25,6 +26,7 @@ use sha2::{Digest, Sha256};
 pub use answers::{Answers, completions};
 pub use convert::{Converted, convert};
 pub use ledger::{Contest, Judged, Ledger, Notes};
+pub use ranking::ranking_share;
 pub use seeded_order::{model_is_first, python_random};
 
 use crate::{

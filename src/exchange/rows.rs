@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 
 use super::fields::Fields;
 use crate::store::GZIP_MAGIC;

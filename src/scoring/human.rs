@@ -28,11 +28,6 @@ impl HumanLabels {
         };
         Self(sums.into_iter().map(|(names, prompts)| (names, mean(prompts))).collect())
     }
-
-    /// The mean human score of a prompt.
-    fn label(&self, model: &str, baseline: &str, prompt: PromptKey) -> Option<f64> {
-        self.0.get(&(model.to_owned(), baseline.to_owned()))?.get(&prompt).copied()
-    }
 }
 
 /// A judge's win rate, corrected.
@@ -56,11 +51,12 @@ pub fn corrected(
     scores: &[PromptScore],
     labels: &HumanLabels,
 ) -> CorrectedRate {
+    let labels = labels.0.get(&(model.to_owned(), baseline.to_owned()));
     let (mut labelled, mut unlabelled) = (Vec::new(), Vec::new());
     for score in scores {
         let Some(judge) = score.score else { continue };
-        match labels.label(model, baseline, score.prompt) {
-            Some(human) => labelled.push((human, judge)),
+        match labels.and_then(|labels| labels.get(&score.prompt)) {
+            Some(&human) => labelled.push((human, judge)),
             None => unlabelled.push(judge),
         }
     }

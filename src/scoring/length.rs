@@ -103,7 +103,7 @@ pub fn control(
     let fitted =
         length_control::length_controlled(&prompts, gamed, cost, control.folds, control.seed);
     let fitted = fitted
-        .ok_or("length and win rate cannot be told apart: all answers differ alike in length")?;
+        .ok_or("the regression has no answer: there are too few scores, or nothing tells length from quality")?;
     Ok(Controlled {
         win_rate: fitted.win_rate.point,
         standard_error: Some(fitted.standard_error),

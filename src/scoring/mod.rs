@@ -157,6 +157,15 @@ impl Standing {
     }
 }
 
+/// A contest with its prompts.
+#[derive(Clone, Debug)]
+pub struct Scored {
+    /// Index into [`Ledger::contests`].
+    pub contest: u32,
+    pub scores: Vec<PromptScore>,
+    pub standing: Standing,
+}
+
 /// Every contest with at least one row, in the order in which the files bring them.
 ///
 /// `answered` says how many prompts a model answered, where that is known: those without any row are
@@ -165,12 +174,16 @@ pub fn standings(
     ledger: &Ledger,
     rule: &Rule,
     answered: impl Fn(&str) -> Option<usize>,
-) -> Vec<(u32, Standing)> {
+) -> Vec<Scored> {
     let all = (0..ledger.contests.len() as u32).filter_map(|contest| {
         let scores = prompt_scores(ledger, contest, rule);
+        if scores.is_empty() {
+            return None;
+        }
         let answered = answered(&ledger.contests[contest as usize].model);
         let unjudged = answered.map_or(0, |count| count.saturating_sub(scores.len()));
-        (!scores.is_empty()).then(|| (contest, standing(ledger, contest, &scores, unjudged)))
+        let standing = standing(ledger, contest, &scores, unjudged);
+        Some(Scored { contest, scores, standing })
     });
     all.collect()
 }

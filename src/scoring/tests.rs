@@ -48,7 +48,7 @@ fn both_orders(contest: u32, shift: u64) -> Vec<Judged> {
 }
 
 fn only(ledger: &Ledger, rule: &Rule) -> Standing {
-    standings(ledger, rule, |_| None).remove(0).1
+    standings(ledger, rule, |_| None).remove(0).standing
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_prompt_with_half_its_verdicts_is_missing_and_bounded() {
     assert_eq!((standing.total, standing.missing), (38, 2));
     let bounds = standing.bounds.unwrap();
     assert!((bounds.best.point - bounds.worst.point - 1.5 / 40.0).abs() < 1e-12);
-    let (_, standing) = standings(&ledger, &AVERAGE, |_| Some(45)).remove(0);
+    let Scored { standing, .. } = standings(&ledger, &AVERAGE, |_| Some(45)).remove(0);
     assert_eq!(standing.missing, 7);
 }
 

@@ -1,21 +1,19 @@
 mod rows;
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use spyhop::{
-    exchange::{Answers, Ledger},
+    exchange::{Answers, Contest, Ledger},
     scoring::{
         self, Control, Controlled, CorrectedRate, HumanLabels, PromptScore, Published, Rule,
-        Standing, prompt_scores,
+        Standing,
     },
 };
 
 use super::{
-    judgments::{Format, ReadingArgs, Remarks, notes, print_csv, print_json},
+    judgments::{ReadingArgs, Remarks, notes},
+    output::{Format, print_csv, print_json},
     print,
     progress::Progress,
 };
@@ -172,31 +170,25 @@ pub(super) fn score(
 ) -> anyhow::Result<Vec<Scored>> {
     let published = length.published()?;
     let answered = |model: &str| Some(answers.count(model)).filter(|&count| count > 0);
-    let standings = scoring::standings(ledger, rule, answered);
-    let scores: HashMap<u32, Vec<PromptScore>> = standings
-        .iter()
-        .map(|(contest, _)| (*contest, prompt_scores(ledger, *contest, rule)))
-        .collect();
-    let one = |(contest, standing): (u32, Standing)| {
-        let own = &scores[&contest];
-        let (judge, baseline) = (&standing.contest.judge, &standing.contest.baseline);
-        let rival = |other: &u32| {
-            let names = &ledger.contests[*other as usize];
-            *other != contest && names.judge == *judge && names.baseline == *baseline
+    let scored = scoring::standings(ledger, rule, answered);
+    let one = |this: &scoring::Scored| {
+        let scoring::Scored { contest, scores, standing } = this;
+        let Contest { judge, model, baseline } = &standing.contest;
+        let rival = |other: &&scoring::Scored| {
+            let names = &other.standing.contest;
+            other.contest != *contest && names.judge == *judge && names.baseline == *baseline
         };
-        let mut rivals: Vec<u32> = scores.keys().copied().filter(rival).collect();
-        rivals.sort_unstable();
-        let others: Vec<&[PromptScore]> = rivals.iter().map(|other| &scores[other][..]).collect();
+        let rivals = scored.iter().filter(rival);
+        let rivals: Vec<&[PromptScore]> = rivals.map(|other| &other.scores[..]).collect();
         let control = Control { folds: length.lc_folds, seed: length.seed };
-        let model = &standing.contest.model;
         let controlled = match length.lc_folds {
             0 if !published.weights.contains_key(model) => {
                 Err("--lc-folds 0 leaves it out".to_owned())
             }
-            _ => scoring::control(model, own, &others, &published, control),
+            _ => scoring::control(model, scores, &rivals, &published, control),
         };
-        let corrected = labels.map(|labels| scoring::corrected(model, baseline, own, labels));
-        Scored { standing, controlled, corrected }
+        let corrected = labels.map(|labels| scoring::corrected(model, baseline, scores, labels));
+        Scored { standing: standing.clone(), controlled, corrected }
     };
-    Ok(standings.into_par_iter().map(one).collect())
+    Ok(scored.par_iter().map(one).collect())
 }

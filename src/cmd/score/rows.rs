@@ -7,7 +7,8 @@ use spyhop::{
 };
 
 use super::{
-    super::judgments::{Remarks, Row, interval, percent, table},
+    super::judgments::Remarks,
+    super::output::{Row, interval, percent, table},
     Scored,
 };
 

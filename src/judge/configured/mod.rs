@@ -7,7 +7,6 @@ mod file;
 mod template;
 mod parser;
 mod verdict_line;
-mod ranking;
 #[cfg(test)]
 mod tests;
 

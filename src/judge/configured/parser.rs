@@ -3,7 +3,8 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ranking, verdict_line};
+use super::verdict_line;
+use crate::exchange::ranking_share;
 
 /// A judge's reply, as an endpoint gives it.
 #[derive(Clone, Copy, Debug)]
@@ -149,7 +150,7 @@ impl Parser {
             }
             // A cut list has no end, and so cannot be read.
             Self::Ranking { first, second } => {
-                Parsed { share: ranking::share(said.text, first, second), strong: false }
+                Parsed { share: ranking_share(said.text, first, second), strong: false }
             }
         }
     }

@@ -6,7 +6,7 @@
 ///
 /// AlpacaEval looks at one of the two ranks only, and so takes two firsts for a verdict. It does not
 /// read a list inside a Markdown fence, which is read here.
-pub(super) fn share(reply: &str, first: &str, second: &str) -> Option<f64> {
+pub fn ranking_share(reply: &str, first: &str, second: &str) -> Option<f64> {
     let mut reader = Reader { rest: without_fence(reply.trim()) };
     let closing = match () {
         () if reader.take('[') => Some(']'),
