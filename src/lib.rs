@@ -28,6 +28,9 @@ pub mod store;
 pub mod source;
 pub mod exchange;
 
+// The prompts that models are compared on.
+pub mod eval_set;
+
 // Tokens in, tokens out.
 pub mod model;
 

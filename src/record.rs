@@ -106,6 +106,15 @@ pub enum Finish {
     Length,
     /// The question did not fit into the model's context, so it was never asked.
     Overlong,
+    /// A server ended it for a reason of its own, such as a filter, and sent no text.
+    Refused,
+}
+
+impl Finish {
+    /// Whether there is an answer that a judge could look at.
+    pub fn answered(self) -> bool {
+        matches!(self, Self::Stop | Self::Length)
+    }
 }
 
 /// The backward model's guess at the instruction that a segment answers.

@@ -54,6 +54,7 @@ pub fn read(path: &Path, settings: &recipe::Seed) -> anyhow::Result<SeedRows> {
     let bytes = store::read_unpacked(path)?;
     let mut rows = match settings.format {
         SeedFormat::Jsonl => jsonl(path, &bytes)?,
+        SeedFormat::Lima => lima(path, &bytes)?,
         SeedFormat::OpenAssistant => open_assistant::read(path, &bytes, &settings.language)?,
     };
     rows.drop_duplicates();
@@ -113,6 +114,31 @@ fn jsonl(path: &Path, bytes: &[u8]) -> anyhow::Result<SeedRows> {
         }
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         rows.pairs.push(Pair::new(instruction, output, Origin::Seed, format!("{file}:{number}")));
+    }
+    Ok(rows)
+}
+
+/// A conversation of LIMA: prompt, answer, prompt, answer, ...
+#[derive(Deserialize)]
+struct Conversation {
+    conversations: Vec<String>,
+}
+
+fn lima(path: &Path, bytes: &[u8]) -> anyhow::Result<SeedRows> {
+    let expected = "an object with the list of texts `conversations`";
+    let mut rows = SeedRows::default();
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    for (number, line) in lines::<Conversation>(path, bytes, expected)? {
+        match &line.conversations[..] {
+            [prompt, answer, ..] => rows.pairs.push(Pair::new(
+                prompt.clone(),
+                answer.clone(),
+                Origin::Seed,
+                format!("{file}:{number}"),
+            )),
+            // LIMA's test set has prompts alone.
+            _ => rows.drop("no answer"),
+        }
     }
     Ok(rows)
 }

@@ -1,12 +1,15 @@
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
 use clap::ValueEnum;
-use spyhop::exchange::{self, Answers, Converted};
+use spyhop::{
+    exchange::{self, Answers, Converted},
+    watch::Watch,
+};
 
 use super::{progress::Progress, say};
 
@@ -79,6 +82,26 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes a run's judgments as AlpacaEval's annotations; its directory has the answers.
+pub(super) fn to_alpaca_eval(
+    judgments: &[PathBuf],
+    run: &Path,
+    out: &Path,
+    watch: Watch,
+) -> anyhow::Result<()> {
+    let mut answers = Answers::default();
+    for entry in fs::read_dir(run).with_context(|| format!("cannot read {}", run.display()))? {
+        let path = entry?.path().join("completions.jsonl");
+        if path.is_file() {
+            answers.add(&path)?;
+        }
+    }
+    let to = exchange::Format::AlpacaEval;
+    let converted = write(out, |file| exchange::convert(judgments, to, &answers, file, watch))?;
+    say(&format!("{}: {} rows of {to}", out.display(), converted.rows_out));
+    Ok(())
+}
+
 /// Writes beside the file and renames at the end, so that a mistake in the last row leaves nothing.
 fn write(
     path: &Path,
@@ -88,9 +111,9 @@ fn write(
     partial.push(".partial");
     let cannot = || format!("cannot write {}", path.display());
     let mut out = BufWriter::new(File::create(&partial).with_context(cannot)?);
-    let converted = convert(&mut out).inspect_err(|_| drop(std::fs::remove_file(&partial)))?;
+    let converted = convert(&mut out).inspect_err(|_| drop(fs::remove_file(&partial)))?;
     out.flush().with_context(cannot)?;
     out.get_ref().sync_data().with_context(cannot)?;
-    std::fs::rename(&partial, path).with_context(cannot)?;
+    fs::rename(&partial, path).with_context(cannot)?;
     Ok(converted)
 }

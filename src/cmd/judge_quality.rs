@@ -12,11 +12,12 @@ use spyhop::{
 };
 
 use super::{
+    budget::Budget,
     output::{Format, Row, interval, percent, print_csv, print_json, table},
     print,
     progress::Progress,
     say,
-    server::ServerArgs,
+    server::{self, ServerArgs},
 };
 
 /// Measure how far a judge can be trusted, against people who compared the same answers
@@ -43,6 +44,9 @@ pub(crate) struct JudgeQualityArgs {
     verdicts: Option<PathBuf>,
     #[command(flatten)]
     server: ServerArgs,
+    /// Ask before spending more than so many dollars; without a terminal, refuse
+    #[arg(long, value_name = "DOLLARS")]
+    max_cost: Option<f64>,
     /// Where judgments go, a directory for each judge
     #[arg(long, value_name = "DIR", default_value = "runs/judge-quality")]
     out: PathBuf,
@@ -100,30 +104,18 @@ fn asked(args: &JudgeQualityArgs, pairs: &[HumanPair]) -> anyhow::Result<Heard> 
     let watch = |event| progress.watch(event);
     let judge = args.judge.as_deref().context("name a judge with --judge")?;
     let judge = args.server.judge(judge, &watch)?;
-    let (replies, api, server) = (args.server.replies()?, args.server.api()?, args.server.name());
-    let court =
-        Court { judge: &judge, api: api.as_ref(), replies: &replies, server, orders: Orders::Both };
+    let provider = args.server.provider(true)?;
+    let court = Court { judge: &judge, provider: &provider, orders: Orders::Both, sample: 0 };
     // Judgments of one judge must not pass for another's.
-    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-    let name: String = judge.name.chars().map(plain).collect();
-    let out = args.out.join(format!("{name}-{}", &content_id(&[&judge.hash(), server])[..12]));
+    let hash = content_id(&[&judge.hash(), &provider.server]);
+    let out = args.out.join(format!("{}-{}", judge.name, &hash[..12]));
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     let stem = args.human.file_stem().unwrap_or_default().to_string_lossy();
     let out = out.join(format!("{stem}.jsonl"));
+    let mut budget = Budget::new(args.max_cost.filter(|_| !args.server.offline));
+    budget.foresee(&judge.name, quality::outlook(&court, pairs, &out)?)?;
     let (opinions, spent) = quality::ask(&court, pairs, &out, &watch)?;
-    let cost = spent.cost.map_or(String::new(), |cost| format!(", ${cost:.4}"));
-    say(&format!(
-        "{}: {} asked, {} from the store, {} without a reply; {} + {} tokens{cost}",
-        judge.name,
-        spent.asked,
-        spent.stored,
-        spent.failed,
-        spent.prompt_tokens,
-        spent.completion_tokens
-    ));
-    if let Some(failure) = &spent.last_failure {
-        say(&format!("note: the last question without a reply: {failure}"));
-    }
+    server::account(&judge.name, &spent);
     say(&format!("judgments: {}", out.display()));
     let answered = spent.asked.saturating_sub(spent.failed);
     let price = spent.cost.filter(|_| answered > 0).map(|cost| 2e3 * cost / answered as f64);

@@ -2,10 +2,11 @@
 #![expect(clippy::print_stderr)]
 
 mod agreement;
-mod batch;
+mod budget;
 mod compare;
 mod convert;
 mod eval;
+mod fetch;
 mod judge_quality;
 mod judgments;
 mod leaderboard;
@@ -36,6 +37,7 @@ pub(crate) enum Verb {
     Leaderboard(leaderboard::LeaderboardArgs),
     Compare(compare::CompareArgs),
     Rank(rank::RankArgs),
+    Fetch(fetch::FetchArgs),
     Replies(replies::RepliesArgs),
     Convert(convert::ConvertArgs),
 }
@@ -51,6 +53,7 @@ pub(crate) fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Score(args) => score::run(&args),
         Verb::Leaderboard(args) => leaderboard::run(&args),
         Verb::Compare(args) => compare::run(&args),
+        Verb::Fetch(args) => fetch::run(&args),
         Verb::Replies(args) => replies::run(&args),
         Verb::Rank(args) => rank::run(&args),
         Verb::Convert(args) => convert::run(&args),

@@ -11,7 +11,7 @@ use spyhop::{
 };
 
 use super::{
-    batch,
+    eval::batch,
     output::{Format, Row, print_csv, print_json, table},
     print, say,
 };

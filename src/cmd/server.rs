@@ -1,15 +1,15 @@
 //! What the verbs that ask a judge behind servers share: which servers, the key, and where replies are kept.
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use spyhop::{
-    judge::configured::{Judge, Price},
-    lm::api::{Api, Endpoint, Key, Settings},
+    judge::configured::Judge,
+    lm::api::{Provider, Spent},
+    recipe::{Price, Server},
     source::cache_directory,
-    store::Replies,
     watch::Watch,
 };
 
-use super::replies::default_store;
+use super::{replies::default_store, say};
 
 #[derive(clap::Args)]
 pub(super) struct ServerArgs {
@@ -65,40 +65,34 @@ impl ServerArgs {
         Ok(judge)
     }
 
-    pub(super) fn replies(&self) -> anyhow::Result<Replies> {
-        let store = match &self.store {
-            Some(path) => path.clone(),
-            None => default_store()?,
+    /// The servers, with the store of their replies; with `--offline`, the store alone.
+    pub(super) fn provider(&self, ask: bool) -> anyhow::Result<Provider> {
+        let server = Server {
+            endpoints: self.endpoint.clone(),
+            key_env: self.key_env.clone(),
+            key_file: self.key_file.clone(),
+            concurrency: self.concurrency,
+            timeout_seconds: self.timeout,
         };
-        Replies::open(&store)
+        Provider::open(&server, &self.store()?, self.offline || !ask)
     }
 
-    /// `None` with `--offline`.
-    pub(super) fn api(&self) -> anyhow::Result<Option<Api>> {
-        match self.offline {
-            true => Ok(None),
-            false => Ok(Some(Api::new(self.settings()?)?)),
+    pub(super) fn store(&self) -> anyhow::Result<PathBuf> {
+        match &self.store {
+            Some(path) => Ok(path.clone()),
+            None => default_store(),
         }
     }
+}
 
-    /// The server that is part of the key of a stored reply.
-    pub(super) fn name(&self) -> &str {
-        &self.endpoint[0]
-    }
-
-    fn settings(&self) -> anyhow::Result<Settings> {
-        let key = match (&self.key_file, &self.key_env) {
-            (Some(path), _) => Some(Key::from_file(path)?),
-            (None, Some(name)) => Some(Key::from_environment(name)?),
-            (None, None) if std::env::var_os("OPENAI_API_KEY").is_some() => {
-                Some(Key::from_environment("OPENAI_API_KEY")?)
-            }
-            (None, None) => None,
-        };
-        let endpoint = |url: &String| Endpoint { url: url.clone(), key: key.clone() };
-        let mut settings = Settings::new(self.endpoint.iter().map(endpoint).collect());
-        settings.concurrency = self.concurrency;
-        settings.timeout = Duration::from_secs(self.timeout);
-        Ok(settings)
+/// Says what was asked on account of `who`.
+pub(super) fn account(who: &str, spent: &Spent) {
+    let cost = spent.cost.map_or(String::new(), |cost| format!(", ${cost:.4}"));
+    say(&format!(
+        "{who}: {} asked, {} from the store, {} without a reply; {} + {} tokens{cost}",
+        spent.asked, spent.stored, spent.failed, spent.prompt_tokens, spent.completion_tokens
+    ));
+    if let Some(failure) = &spent.last_failure {
+        say(&format!("note: the last question without a reply: {failure}"));
     }
 }

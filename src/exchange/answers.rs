@@ -129,38 +129,96 @@ impl Answers {
     }
 }
 
-/// The answers of one model to an eval set, from AlpacaEval's `model_outputs.json` or a run's
-/// `completions.jsonl`. Prompts without an id get the one that `generate` would give them.
+/// The answers of one model to an eval set, from AlpacaEval's `model_outputs.json`, a run's
+/// `completions.jsonl`, or CSV with a header of the same names. Prompts without an id get the one that `generate` would give them.
 ///
 /// # Errors
 /// When the file cannot be read, a row lacks its instruction or output, two rows answer one prompt, or
 /// the answers are of several models: the message has file and row.
 pub fn completions(path: &Path) -> anyhow::Result<Vec<Completion>> {
-    let mut rows = Rows::open(path)?;
-    let (mut found, mut seen): (Vec<Completion>, HashMap<String, usize>) = Default::default();
-    while let Some(fields) = rows.next()? {
-        let row = rows.number;
-        let take = || {
-            let completion = completion(fields, path)?;
-            if let Some(first) = found.first() {
-                anyhow::ensure!(
-                    first.generator == completion.generator,
-                    "the answer is by {:?}, and that of row 1 by {:?}: expected those of one model",
-                    completion.generator,
-                    first.generator
-                );
-            }
-            if let Some(first) = seen.insert(completion.id.clone(), row) {
-                anyhow::bail!("the prompt of row {first} is answered again");
-            }
-            found.push(completion);
-            Ok(())
-        };
-        take()
-            .map_err(|error: anyhow::Error| anyhow::anyhow!(rows.place(&format!("{error:#}"))))?;
+    if path.extension().is_some_and(|extension| extension == "csv") {
+        return of_csv(path);
     }
-    anyhow::ensure!(!found.is_empty(), "{} holds no answers", path.display());
-    Ok(found)
+    let mut rows = Rows::open(path)?;
+    let mut found = Found::default();
+    while let Some(fields) = rows.next()? {
+        let add = |found: &mut Found| found.add(rows.number, completion(fields, path)?);
+        add(&mut found).map_err(|error| anyhow::anyhow!(rows.place(&format!("{error:#}"))))?;
+    }
+    found.all(path)
+}
+
+/// A row of CSV; columns that it does not have are empty.
+#[derive(Deserialize)]
+struct Line {
+    instruction: String,
+    output: String,
+    #[serde(default)]
+    generator: String,
+    #[serde(default)]
+    dataset: String,
+    #[serde(default)]
+    id: String,
+    finish: Option<Finish>,
+}
+
+fn of_csv(path: &Path) -> anyhow::Result<Vec<Completion>> {
+    let mut reader =
+        csv::Reader::from_path(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut found = Found::default();
+    for (row, line) in (1..).zip(reader.deserialize::<Line>()) {
+        let place = || format!("{}: row {row}", path.display());
+        let line = line
+            .with_context(|| format!("{}: expected the columns instruction and output", place()))?;
+        let id = match line.id.is_empty() {
+            true => content_id(&[&line.instruction]),
+            false => line.id,
+        };
+        let generator = match line.generator.is_empty() {
+            true => file_name(path),
+            false => line.generator,
+        };
+        let finish = line.finish.unwrap_or(Finish::Stop);
+        let Line { instruction, output, dataset, .. } = line;
+        let completion = Completion { id, instruction, output, generator, dataset, finish };
+        found.add(row, completion).with_context(place)?;
+    }
+    found.all(path)
+}
+
+/// Answers of one model so far.
+#[derive(Default)]
+struct Found {
+    answers: Vec<Completion>,
+    /// The row of each prompt.
+    rows: HashMap<String, usize>,
+}
+
+impl Found {
+    fn add(&mut self, row: usize, completion: Completion) -> anyhow::Result<()> {
+        if let Some(first) = self.answers.first() {
+            anyhow::ensure!(
+                first.generator == completion.generator,
+                "the answer is by {:?}, and that of row 1 by {:?}: expected those of one model",
+                completion.generator,
+                first.generator
+            );
+        }
+        if let Some(first) = self.rows.insert(completion.id.clone(), row) {
+            anyhow::bail!("the prompt of row {first} is answered again");
+        }
+        self.answers.push(completion);
+        Ok(())
+    }
+
+    fn all(self, path: &Path) -> anyhow::Result<Vec<Completion>> {
+        anyhow::ensure!(!self.answers.is_empty(), "{} holds no answers", path.display());
+        Ok(self.answers)
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
 fn completion(mut fields: Fields, path: &Path) -> anyhow::Result<Completion> {
@@ -169,13 +227,11 @@ fn completion(mut fields: Fields, path: &Path) -> anyhow::Result<Completion> {
         Some(id) => id,
         None => content_id(&[&instruction]),
     };
-    let name =
-        path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     Ok(Completion {
         id,
         instruction,
         output: fields.name("output")?,
-        generator: fields.read("generator", "a text")?.unwrap_or(name),
+        generator: fields.read("generator", "a text")?.unwrap_or_else(|| file_name(path)),
         dataset: fields.read("dataset", "a text")?.unwrap_or_default(),
         finish: fields.read("finish", "stop, length or overlong")?.unwrap_or(Finish::Stop),
     })

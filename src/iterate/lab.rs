@@ -9,12 +9,13 @@ use anyhow::Context;
 
 use crate::{
     augment, corpus, curate,
+    eval_set::EvalSet,
     finetune::{self, Direction},
-    generate, judge,
+    generate::{self, Settings},
     lm::{Lm, Weights},
     prompt,
-    recipe::{Baseline, Recipe, Source},
-    record::{Augmented, Completion, Counts, Pair, Prompt, Rated, Row, Segment, content_id},
+    recipe::{BASE, PREVIOUS, Recipe, Source, baseline_name},
+    record::{Augmented, Counts, Pair, Prompt, Rated, Row, Segment, content_id},
     report, seed,
     source::{self, Fetched},
     stage::Work,
@@ -22,23 +23,28 @@ use crate::{
     watch::{Event, Watch},
 };
 
+use super::{judging::Judge, rivals::Rival};
+
 pub(super) struct Lab<'a> {
-    recipe: &'a Recipe,
-    run: RunDir,
+    pub(super) recipe: &'a Recipe,
+    pub(super) run: RunDir,
     base: Weights,
-    judge: Weights,
+    pub(super) judge: Judge,
+    pub(super) rivals: Vec<Rival>,
+    /// Where replies of servers are kept.
+    pub(super) replies: PathBuf,
     seed: Fetched,
     corpus: Fetched,
-    prompts: Vec<Prompt>,
+    pub(super) prompts: Vec<Prompt>,
     /// Identifies base and judge weights, and the eval set, among the inputs of stages.
-    hashes: Hashes,
-    watch: Watch<'a>,
+    pub(super) hashes: Hashes,
+    pub(super) watch: Watch<'a>,
 }
 
-struct Hashes {
+pub(super) struct Hashes {
     base: String,
-    judge: String,
-    prompts: String,
+    pub(super) judge: String,
+    pub(super) prompts: String,
 }
 
 impl<'a> Lab<'a> {
@@ -71,25 +77,43 @@ impl<'a> Lab<'a> {
             Some(_) => Weights::Script { script: one_file(&model)?, model: "base".into() },
             None => Weights::Files(model_path(&model)),
         };
-        let (judge, judge_hash) = match &recipe.judge.weights {
-            None => {
+        let (judge, judge_hash) = match (&recipe.judge.remote, &recipe.judge.weights) {
+            (Some(remote), _) => {
+                let judge = Judge::remote(remote, &recipe.directory, cache, watch)?;
+                let hash = judge.hash().unwrap_or_default();
+                (judge, hash)
+            }
+            (None, None) => {
                 let judge = match &base {
                     Weights::Script { script, .. } => {
                         Weights::Script { script: script.clone(), model: "judge".into() }
                     }
                     files @ Weights::Files(_) => files.clone(),
                 };
-                (judge, model.sha256.clone())
+                (Judge::Local(judge), model.sha256.clone())
             }
-            Some(weights) => {
+            (None, Some(weights)) => {
                 let fetched = fetch("judge", weights)?;
-                (Weights::Files(model_path(&fetched)), fetched.sha256)
+                (Judge::Local(Weights::Files(model_path(&fetched))), fetched.sha256)
             }
         };
         let seed = fetch("seed", &recipe.seed.source)?;
         let corpus = fetch("corpus", &recipe.corpus.source)?;
-        let eval_set = fetch("eval set", &recipe.evaluate.prompts)?;
-        let prompts = generate::prompts(&one_file(&eval_set)?)?;
+        let EvalSet { prompts, sha256, .. } = eval_set(recipe, cache, watch)?;
+        sources.push(SourceUsed {
+            role: "eval set".to_owned(),
+            from: recipe.evaluate.eval_set.clone(),
+            bytes: prompts.iter().map(|prompt| prompt.instruction.len() as u64).sum(),
+            sha256: sha256.clone(),
+        });
+        let rivals = recipe
+            .evaluate
+            .rivals()
+            .map(|rival| {
+                Rival::load(rival, recipe, &prompts, cache, watch)
+                    .with_context(|| format!("the baseline {rival}"))
+            })
+            .collect::<anyhow::Result<_>>()?;
         run.keep_provenance(&Provenance {
             spyhop_version: env!("CARGO_PKG_VERSION").to_owned(),
             spyhop_commit: env!("SPYHOP_COMMIT").to_owned(),
@@ -98,8 +122,9 @@ impl<'a> Lab<'a> {
             prompts: prompt::hashes(),
         })?;
         keep_prompts(&run.path("prompts.jsonl"), &prompts)?;
-        let hashes = Hashes { base: model.sha256, judge: judge_hash, prompts: eval_set.sha256 };
-        Ok(Self { recipe, run, base, judge, seed, corpus, prompts, hashes, watch })
+        let hashes = Hashes { base: model.sha256, judge: judge_hash, prompts: sha256 };
+        let replies = cache.join("replies.sqlite");
+        Ok(Self { recipe, run, base, judge, rivals, replies, seed, corpus, prompts, hashes, watch })
     }
 
     pub(super) fn seed(&self) -> anyhow::Result<Vec<Pair>> {
@@ -185,12 +210,12 @@ impl<'a> Lab<'a> {
 
     /// Has `model` answer the eval set.
     pub(super) fn answer(&self, model: &str) -> anyhow::Result<()> {
-        let tags = self.recipe.tags.inference();
         let (key, system) = match model {
             // The base model as it came: its own system prompt, if its template has one.
-            "base" => (self.hashes.base.clone(), None),
-            _ => (self.key(&format!("{model}/finetune"))?, Some(tags.as_str())),
+            BASE => (self.hashes.base.clone(), None),
+            _ => (self.key(&format!("{model}/finetune"))?, Some(self.recipe.tags.inference())),
         };
+        let settings = Settings::of(&self.recipe.evaluate, system);
         self.run.stage(&format!("{model}/generate"), &[&key, &self.hashes.prompts], |stage| {
             let directory = stage.path(model);
             fs::create_dir_all(&directory)?;
@@ -198,8 +223,7 @@ impl<'a> Lab<'a> {
                 model,
                 || self.load(model),
                 &self.prompts,
-                system,
-                &self.recipe.evaluate,
+                &settings,
                 self.work(&directory.join("completions.jsonl")),
             )
         })?;
@@ -210,32 +234,13 @@ impl<'a> Lab<'a> {
     pub(super) fn evaluate(&self, model: &str, previous: Option<&str>) -> anyhow::Result<()> {
         self.answer(model)?;
         for baseline in &self.recipe.evaluate.baselines {
-            let (name, other) = match (baseline, previous) {
-                (Baseline::Base, _) => ("base", "base"),
-                (Baseline::Previous, Some(previous)) => ("previous", previous),
-                (Baseline::Previous, None) => continue,
-            };
-            self.judge(model, name, other)?;
+            let name = baseline_name(baseline);
+            match (name, previous) {
+                (PREVIOUS, Some(previous)) => self.judge(model, name, previous)?,
+                (PREVIOUS, None) => {}
+                _ => self.judge(model, name, name)?,
+            }
         }
-        Ok(())
-    }
-
-    fn judge(&self, model: &str, baseline: &str, other: &str) -> anyhow::Result<()> {
-        let answers = |model: &str| self.key(&format!("{model}/generate"));
-        let inputs = [answers(model)?, answers(other)?, self.hashes.judge.clone()];
-        let inputs = inputs.each_ref().map(String::as_str);
-        self.run.stage(&format!("{model}/judge-{baseline}"), &inputs, |stage| {
-            let completions =
-                |model: &str| read::<Completion>(&stage.path(model).join("completions.jsonl"));
-            judge::run(
-                || Lm::load(&self.judge),
-                &completions(model)?,
-                &completions(other)?,
-                self.recipe.judge.method,
-                &stage.path(model).join(format!("judgments-{baseline}.jsonl")),
-                self.watch,
-            )
-        })?;
         Ok(())
     }
 
@@ -249,19 +254,19 @@ impl<'a> Lab<'a> {
     }
 
     /// Identifies what a finished stage made, by what it was made from.
-    fn key(&self, stage: &str) -> anyhow::Result<String> {
+    pub(super) fn key(&self, stage: &str) -> anyhow::Result<String> {
         let done = self.run.done(stage).with_context(|| format!("stage {stage} is not done"))?;
         Ok(done.inputs)
     }
 
-    fn work<'b>(&'b self, out: &'b Path) -> Work<'b> {
+    pub(super) fn work<'b>(&'b self, out: &'b Path) -> Work<'b> {
         Work { out, random_seed: self.recipe.random_seed, watch: self.watch }
     }
 
     fn load(&self, model: &str) -> anyhow::Result<Lm> {
         let checkpoint = self.run.path(model).join("checkpoint");
         match model {
-            "base" => Lm::load(&self.base),
+            BASE => Lm::load(&self.base),
             _ => Lm::load(&Weights::of_checkpoint(&self.base, &checkpoint, model)),
         }
     }
@@ -275,11 +280,19 @@ fn model_path(fetched: &Fetched) -> PathBuf {
     }
 }
 
-fn one_file(fetched: &Fetched) -> anyhow::Result<PathBuf> {
+pub(super) fn one_file(fetched: &Fetched) -> anyhow::Result<PathBuf> {
     match &fetched.files[..] {
         [file] => Ok(file.clone()),
         files => anyhow::bail!("{}: one file is wanted here, not {}", fetched.from, files.len()),
     }
+}
+
+/// The recipe's eval set: a built-in one, or a file beside the recipe.
+fn eval_set(recipe: &Recipe, cache: &Path, watch: Watch) -> anyhow::Result<EvalSet> {
+    let name = &recipe.evaluate.eval_set;
+    let beside = recipe.directory.join(name);
+    EvalSet::load(beside.to_str().filter(|_| beside.is_file()).unwrap_or(name), cache, watch)
+        .context("cannot get the eval set")
 }
 
 /// Writes the eval set into the run, or finds that it is the one that the run began with.

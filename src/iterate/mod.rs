@@ -1,6 +1,8 @@
 //! The loop of the paper, and nothing else: the only module that names two stages.
+mod judging;
 mod lab;
 mod plan;
+mod rivals;
 
 use std::path::{Path, PathBuf};
 
@@ -12,8 +14,7 @@ use crate::{finetune::Direction, recipe::Recipe, watch::Watch};
 ///
 /// M0 learns from the seed alone. Each further model starts from the base model again and learns
 /// from the seed and from the pairs that the model before it rated best; the pairs themselves are
-/// made once. After each finetuning the new model is compared with the base and with the model
-/// before it.
+/// made once. After each finetuning the new model is compared with every baseline of the recipe.
 ///
 /// # Errors
 /// When a stage cannot finish. What it wrote stays, and the next run goes on from there.
@@ -26,6 +27,7 @@ pub fn run(recipe: &Recipe, out: &Path, cache: &Path, watch: Watch) -> anyhow::R
     let pool = lab.augment("backward", &segments)?;
 
     lab.answer("base")?;
+    lab.rivals()?;
     lab.finetune("M0", Direction::Forward, &seed)?;
     lab.evaluate("M0", None)?;
     for iteration in 1..=recipe.iterations {

@@ -1,7 +1,12 @@
 //! What a run would do, and about how long it would take, without touching a model.
 use std::fs;
 
-use crate::recipe::{Baseline, JudgeMethod, RatingMethod, Recipe, SeedFormat, Source};
+use crate::{
+    eval_set,
+    recipe::{
+        BASE, JudgeMethod, PREVIOUS, RatingMethod, Recipe, SeedFormat, Source, baseline_name,
+    },
+};
 
 /// A stage to come.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +49,7 @@ pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
     let seeds = local_lines(recipe, &recipe.seed.source)?
         .filter(|_| recipe.seed.format == SeedFormat::Jsonl)
         .map_or(recipe.seed.limit, |lines| lines.min(recipe.seed.limit)) as f64;
-    let prompts = local_lines(recipe, &recipe.evaluate.prompts)?;
+    let prompts = prompts(recipe)?;
     let known_prompts = prompts.unwrap_or(805) as f64;
     let prompts = prompts.map_or("the eval set's".to_owned(), |prompts| prompts.to_string());
     let segments = recipe.corpus.limit as f64;
@@ -76,17 +81,19 @@ pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
         JudgeMethod::Choice => 2.0 * (tokens::PROMPT + tokens::COMPARISON + 2.0 * answer),
     };
     let judged = known_prompts * read_in_all / rate::READ;
+    // How fast servers are is not known.
+    let judged = time(judged).filter(|_| recipe.judge.remote.is_none());
     let baselines = |model: &str, first: bool, add: &mut dyn FnMut(String, String, Option<f64>)| {
-        for baseline in &recipe.evaluate.baselines {
-            let name = match baseline {
-                Baseline::Base => "base",
-                Baseline::Previous if first => continue,
-                Baseline::Previous => "previous",
-            };
-            add(format!("{model}/judge-{name}"), format!("{prompts} comparisons"), time(judged));
+        let names = recipe.evaluate.baselines.iter().map(|baseline| baseline_name(baseline));
+        for name in names.filter(|&name| !(first && name == PREVIOUS)) {
+            add(format!("{model}/judge-{name}"), format!("{prompts} comparisons"), judged);
         }
     };
-    add("base/generate".into(), answers_work.clone(), time(answers));
+    add(format!("{BASE}/generate"), answers_work.clone(), time(answers));
+    for rival in recipe.evaluate.rivals() {
+        let work = format!("{prompts} answers: read, or asked for");
+        add(format!("{}/generate", baseline_name(rival)), work, None);
+    }
     add("M0/finetune".into(), format!("{seeds} pairs, {epochs}"), train(seeds, 0.0));
     add("M0/generate".into(), answers_work.clone(), time(answers));
     baselines("M0", true, &mut add);
@@ -111,6 +118,19 @@ pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
         baselines(&model, false, &mut add);
     }
     Ok(stages)
+}
+
+/// Prompts of the eval set, where that is known without fetching anything.
+fn prompts(recipe: &Recipe) -> anyhow::Result<Option<usize>> {
+    let name = &recipe.evaluate.eval_set;
+    if let Some(set) = eval_set::built_in()?.into_iter().find(|set| set.name == *name) {
+        return Ok(Some(set.count));
+    }
+    if name.ends_with(".toml") {
+        return Ok(None);
+    }
+    let path = recipe.directory.join(name);
+    Ok(Some(eval_set::prompts(&path)?.len()))
 }
 
 /// Lines of a source that is a local file.

@@ -1,5 +1,6 @@
 //! Pairwise comparison: a judge model looks at a candidate's and a baseline's answer to each prompt.
 mod agreement;
+pub mod anchors;
 pub mod configured;
 mod family;
 pub mod quality;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use agreement::{Measured, measure};
 pub use family::shared_family;
 pub use quality::{HumanPair, human_pairs};
-pub use remote::{Court, Orders, Outlook, Spent};
+pub use remote::{Court, Judged, Orders};
 
 use crate::{
     lm::{Ask, Lm, Reply, Request},
@@ -110,7 +111,7 @@ fn decided(pair: &Match) -> bool {
 }
 
 fn unanswered(pair: &Match) -> bool {
-    [&pair.candidate, &pair.baseline].iter().any(|answer| answer.finish == Finish::Overlong)
+    [&pair.candidate, &pair.baseline].iter().any(|answer| !answer.finish.answered())
 }
 
 fn questions(pair: &Match, method: JudgeMethod) -> Vec<Request> {

@@ -1,9 +1,9 @@
 //! Reading a recipe, and what serde cannot say of it: ranges, and keys that go together.
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 use anyhow::Context;
 
-use super::{JudgeMethod, Recipe, Score};
+use super::{JudgeMethod, Recipe, Score, baseline_name};
 
 impl Recipe {
     /// Reads and checks a recipe.
@@ -93,12 +93,31 @@ impl Recipe {
                 }
             );
         }
-        let mut baselines = self.evaluate.baselines.clone();
-        baselines.dedup();
-        anyhow::ensure!(
-            baselines.len() == self.evaluate.baselines.len() && baselines.len() <= 2,
-            "evaluate.baselines names a baseline twice"
-        );
+        let mut names = HashSet::new();
+        for baseline in &self.evaluate.baselines {
+            let name = baseline_name(baseline);
+            anyhow::ensure!(
+                names.insert(name),
+                "evaluate.baselines names {name:?} twice: a run keeps each under its name"
+            );
+            let reserved = ["backward", "report"].contains(&name)
+                || name.strip_prefix('M').is_some_and(|number| number.parse::<u32>().is_ok());
+            anyhow::ensure!(
+                !reserved,
+                "evaluate.baselines has {baseline:?}, and {name} is the run's own: rename the file"
+            );
+        }
+        if let Some(remote) = &self.judge.remote {
+            anyhow::ensure!(
+                self.judge.weights.is_none()
+                    && self.judge.method == JudgeMethod::Choice
+                    && self.judge.score == Score::Verdicts,
+                "[judge.remote] stands in the place of judge.weights, judge.method and judge.score: leave them out"
+            );
+            if let Some(price) = &remote.price {
+                price.check()?;
+            }
+        }
         anyhow::ensure!(
             self.judge.score == Score::Verdicts || self.judge.method == JudgeMethod::Choice,
             "judge.score = \"preferences\" goes with judge.method = \"choice\", which sees both orders"
@@ -136,7 +155,7 @@ limit = 10
 [finetune]
 epochs = 1
 [evaluate]
-prompts = { from = ["file:prompts.jsonl"] }
+eval_set = "first-look"
 [judge]
 method = "choice"
 "#;
@@ -184,7 +203,13 @@ method = "choice"
             "every sample is the same",
         );
         check("\"choice\"", "\"likelihood\"\nscore = \"preferences\"", "goes with judge.method");
-        check("[judge]", "baselines = [\"base\", \"base\"]\n[judge]", "names a baseline twice");
+        check("[judge]", "baselines = [\"M1.json\"]\n[judge]", "M1 is the run's own");
+        check(
+            "\"choice\"",
+            "\"likelihood\"\n[judge.remote]\njudge = \"pair-verdict\"",
+            "leave them out",
+        );
+        check("[judge]", "baselines = [\"base\", \"base\"]\n[judge]", "names \"base\" twice");
         let agreement = "\"choice\"\nagreement = { estimate = 59, lower = 55, upper = 62, n = 9, measured_on = \"\" }";
         check("\"choice\"", agreement, "judge.agreement: expected shares");
         check("limit = 10", "limit = 0", "corpus.limit = 0: must be at least 1");

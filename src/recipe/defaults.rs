@@ -1,5 +1,5 @@
 //! Values of keys that a recipe leaves out: the paper's, where it gives one.
-use super::{Augment, Baseline, Curate, RatingMethod, Score, Tag, Tags};
+use super::{Augment, BASE, Curate, JudgeMethod, PREVIOUS, RatingMethod, Score, Tag, Tags};
 
 impl Default for Tags {
     fn default() -> Self {
@@ -70,8 +70,8 @@ pub(super) fn gradient_clip() -> f64 {
 pub(super) fn max_example_tokens() -> usize {
     2_048
 }
-pub(super) fn all_baselines() -> Vec<Baseline> {
-    vec![Baseline::Base, Baseline::Previous]
+pub(super) fn all_baselines() -> Vec<String> {
+    vec![BASE.into(), PREVIOUS.into()]
 }
 pub(super) fn paper_temperature() -> f64 {
     0.7
@@ -81,6 +81,10 @@ pub(super) fn paper_top_p() -> f64 {
 }
 pub(super) fn max_answer_tokens() -> usize {
     1_024
+}
+
+pub(super) fn by_choice() -> JudgeMethod {
+    JudgeMethod::Choice
 }
 
 pub(super) fn by_verdicts() -> Score {

@@ -5,10 +5,13 @@
 //! value, is written into the run directory. `docs/recipes.md` explains each key to people.
 mod check;
 mod defaults;
+mod server;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use server::{Price, Server};
 
 /// An experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,6 +84,8 @@ pub struct Seed {
 pub enum SeedFormat {
     /// One `{"instruction": ..., "output": ...}` a line, gzipped or not.
     Jsonl,
+    /// LIMA's lines of `{"conversations": [prompt, answer, ...]}`: the first turn of each.
+    Lima,
     /// An Open Assistant export of message trees, one a line, gzipped or not: first turn, rank 0.
     OpenAssistant,
 }
@@ -190,10 +195,12 @@ pub enum RatingMethod {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluate {
-    /// JSONL of `{"instruction": ..., "dataset": ...}`.
-    pub prompts: Source,
+    /// A built-in eval set, or the path of a `set.toml` or of JSONL of `{"instruction": ..., "dataset": ...}`.
+    pub eval_set: String,
+    /// `base`, the base model untrained by this run; `previous`, the iteration before; a built-in
+    /// baseline; or the path of answers, of a model or of a contestant's `.toml`.
     #[serde(default = "defaults::all_baselines")]
-    pub baselines: Vec<Baseline>,
+    pub baselines: Vec<String>,
     #[serde(default = "defaults::paper_temperature")]
     pub temperature: f64,
     #[serde(default = "defaults::paper_top_p")]
@@ -203,19 +210,11 @@ pub struct Evaluate {
     pub max_tokens: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Baseline {
-    /// The base model as it came, untrained by this run.
-    Base,
-    /// The iteration before.
-    Previous,
-}
-
 /// Who compares two answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Judge {
+    #[serde(default = "defaults::by_choice")]
     pub method: JudgeMethod,
     /// How the two orders of a pair become one score.
     #[serde(default = "defaults::by_verdicts")]
@@ -223,9 +222,27 @@ pub struct Judge {
     /// The judge's weights; left out, the base model judges.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Source>,
+    /// A judge behind servers, in place of weights: asked in both orders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteJudge>,
     /// How well this judge agreed with people where that was measured; printed in every report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agreement: Option<Agreement>,
+}
+
+/// A judge behind servers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoteJudge {
+    /// A built-in judge, or the path of a judge's file.
+    pub judge: String,
+    /// The model that the servers are asked for, in place of the judge's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+    #[serde(default)]
+    pub server: Server,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -260,6 +277,23 @@ pub struct Agreement {
     pub n: usize,
     /// The data set, and the command that measured it.
     pub measured_on: String,
+}
+
+/// Baselines of the run itself: the base model as it came, and the iteration before.
+pub const BASE: &str = "base";
+pub const PREVIOUS: &str = "previous";
+
+/// What a run calls a baseline: a built-in's name, or a file's without its ending.
+pub fn baseline_name(baseline: &str) -> &str {
+    let path = std::path::Path::new(baseline);
+    path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(baseline)
+}
+
+impl Evaluate {
+    /// The baselines that are neither the base model nor the iteration before.
+    pub fn rivals(&self) -> impl Iterator<Item = &str> {
+        self.baselines.iter().map(String::as_str).filter(|name| ![BASE, PREVIOUS].contains(name))
+    }
 }
 
 impl Tags {

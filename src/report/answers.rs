@@ -97,15 +97,15 @@ pub(super) fn samples(run: &Run) -> anyhow::Result<Samples> {
 /// Every prompt of the eval set that at least one model has answered.
 pub(super) fn browse(run: &Run, win_rates: &WinRates) -> anyhow::Result<Vec<Asked>> {
     let mut looks: BTreeMap<(String, String), Vec<Judgment>> = BTreeMap::new();
-    for model in run.models() {
-        for of in ["base", "previous"] {
-            for judgment in run.judgments(&model, of)?.unwrap_or_default() {
+    for (iteration, model) in run.models().into_iter().enumerate() {
+        for (of, _) in run.baselines(iteration) {
+            for judgment in run.judgments(&model, &of)?.unwrap_or_default() {
                 let name = versus(&judgment.candidate, &judgment.baseline);
                 looks.entry((judgment.prompt_id.clone(), name)).or_default().push(judgment);
             }
         }
     }
-    let models: Vec<String> = ["base".to_owned()].into_iter().chain(run.models()).collect();
+    let models = run.contestants();
     let asked = run.prompts.iter().map(|prompt| {
         let answers = models
             .iter()
@@ -119,6 +119,7 @@ pub(super) fn browse(run: &Run, win_rates: &WinRates) -> anyhow::Result<Vec<Aske
                         Finish::Stop => None,
                         Finish::Length => Some("cut at the token limit"),
                         Finish::Overlong => Some("prompt too long for the model"),
+                        Finish::Refused => Some("refused by the server"),
                     },
                 })
             })

@@ -2,7 +2,7 @@
 //!
 //! The paper's values: arXiv 2308.06259, sections 2 and 3 and its appendix on training.
 use super::{judge_card, run::Run, words};
-use crate::recipe::{Baseline, JudgeMethod, RatingMethod, Recipe, SeedFormat, Tag};
+use crate::recipe::{BASE, JudgeMethod, PREVIOUS, RatingMethod, Recipe, SeedFormat, Tag};
 
 #[derive(Debug)]
 pub(super) struct Deviation {
@@ -30,6 +30,7 @@ pub(super) fn of(run: &Run) -> Vec<Deviation> {
             (Some(n), SeedFormat::OpenAssistant) => {
                 format!("{} pairs of Open Assistant", words::count(n))
             }
+            (Some(n), SeedFormat::Lima) => format!("{} pairs of LIMA", words::count(n)),
             (Some(n), SeedFormat::Jsonl) => format!("{} pairs of its own", words::count(n)),
         },
         "3,200 pairs of Open Assistant: first turn, English, rank 0",
@@ -208,8 +209,8 @@ fn curating(recipe: &Recipe, note: &mut Note) {
 fn evaluation(run: &Run, note: &mut Note) {
     let evaluate = &run.recipe.evaluate;
     let prompts = match run.prompts.len() {
-        0 => words::visible(&words::list(&evaluate.prompts.from)),
-        n => words::counted(n, "prompt"),
+        0 => words::visible(&evaluate.eval_set),
+        n => format!("{} of {}", words::counted(n, "prompt"), words::visible(&evaluate.eval_set)),
     };
     note(
         true,
@@ -232,9 +233,10 @@ fn evaluation(run: &Run, note: &mut Note) {
     let baselines: Vec<String> = evaluate
         .baselines
         .iter()
-        .map(|baseline| match baseline {
-            Baseline::Base => "the base model".into(),
-            Baseline::Previous => "the iteration before".into(),
+        .map(|baseline| match baseline.as_str() {
+            BASE => "the base model".into(),
+            PREVIOUS => "the iteration before".into(),
+            other => words::visible(other),
         })
         .collect();
     note(
@@ -244,6 +246,7 @@ fn evaluation(run: &Run, note: &mut Note) {
         "text-davinci-003; other models in the human evaluation",
     );
     let method = match run.recipe.judge.method {
+        _ if run.recipe.judge.remote.is_some() => "asked in both orders",
         JudgeMethod::Choice => "chooses",
         JudgeMethod::Likelihood => "compares likelihoods",
     };

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     judge::quality::WEAK_BELOW,
-    recipe::{Agreement, Baseline, JudgeMethod, Score},
+    recipe::{Agreement, BASE, JudgeMethod, Score},
 };
 
 fn is_weak(agreement: Option<&Agreement>) -> bool {
@@ -63,11 +63,16 @@ const CONTESTANT: &str = " The judge is also a contestant: it is the base model,
 
 /// Whether the judge compares its own answers with those of others.
 fn judges_itself(run: &Run) -> bool {
-    run.recipe.judge.weights.is_none() && run.recipe.evaluate.baselines.contains(&Baseline::Base)
+    let judge = &run.recipe.judge;
+    let base = run.recipe.evaluate.baselines.iter().any(|baseline| baseline == BASE);
+    judge.weights.is_none() && judge.remote.is_none() && base
 }
 
 pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> Vec<Block> {
     let method = match (run.recipe.judge.method, run.recipe.judge.score) {
+        _ if run.recipe.judge.remote.is_some() => {
+            "It is shown both answers, in both orders, by the prompt of its file, and a prompt's score is the mean of both orders."
+        }
         (JudgeMethod::Choice, Score::Preferences) => {
             "Choice: it is shown both answers, in both orders, and asked for A or B. Its probabilities for the candidate are averaged over the two orders, and the side with more than half wins the prompt, so a constant preference for one place cancels out."
         }
@@ -115,6 +120,14 @@ pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> Vec<Block> {
 
 /// The judge's model, in a few words.
 pub(super) fn model(run: &Run) -> String {
+    if let Some(remote) = &run.recipe.judge.remote {
+        let model = remote.model.as_deref().unwrap_or("its own model");
+        return words::visible(&format!(
+            "{} by {model} at {}",
+            remote.judge,
+            words::list(&remote.server.endpoints)
+        ));
+    }
     match &run.recipe.judge.weights {
         Some(source) => words::visible(&words::list(&source.from)),
         None if run.recipe.model.script.is_some() => "the script that answers for the model".into(),

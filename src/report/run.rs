@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 
 use crate::{
-    recipe::{Baseline, Recipe},
+    recipe::{BASE, PREVIOUS, Recipe, baseline_name},
     record::{
         Audit, Augmented, Completion, Done, Judgment, Origin, Pair, Prompt, Rated, Selection,
         TrainingStep,
@@ -45,7 +45,7 @@ impl Run {
             prompts: read_so_far(&root.join("prompts.jsonl"))?,
             answers: BTreeMap::new(),
         };
-        for model in ["base".to_owned()].into_iter().chain(run.models()) {
+        for model in run.contestants() {
             if run.is_done(&format!("{model}/generate")) {
                 let rows: Vec<Completion> =
                     read_so_far(&root.join(&model).join("completions.jsonl"))?;
@@ -65,27 +65,39 @@ impl Run {
         self.done.iter().any(|done| done.id == stage)
     }
 
-    /// Every stage that the recipe asks for, in order.
+    /// Everyone who answers the eval set: the base model, the baselines from outside, M0, M1, ...
+    pub(super) fn contestants(&self) -> Vec<String> {
+        let rivals = self.recipe.evaluate.rivals().map(|rival| baseline_name(rival).to_owned());
+        [BASE.to_owned()].into_iter().chain(rivals).chain(self.models()).collect()
+    }
+
+    /// The baselines of an iteration, as its files of judgments are called, and as they are shown.
+    pub(super) fn baselines(&self, iteration: usize) -> Vec<(String, String)> {
+        let of = self.recipe.evaluate.baselines.iter().map(|baseline| baseline_name(baseline));
+        of.filter(|&name| iteration > 0 || name != PREVIOUS)
+            .map(|name| match name {
+                PREVIOUS => (name.to_owned(), format!("M{}", iteration - 1)),
+                name => (name.to_owned(), name.to_owned()),
+            })
+            .collect()
+    }
+
+    /// Every stage that the recipe asks for, in order, but the finetuning of a baseline.
     pub(super) fn stages(&self) -> Vec<String> {
-        let against = |baseline| self.recipe.evaluate.baselines.contains(&baseline);
-        let mut stages: Vec<String> =
-            ["seed", "corpus", "backward/finetune", "augment", "base/generate", "M0/finetune"]
-                .map(str::to_owned)
-                .to_vec();
-        stages.push("M0/generate".into());
-        if against(Baseline::Base) {
-            stages.push("M0/judge-base".into());
-        }
-        for iteration in 1..=self.recipe.iterations {
-            stages.push(format!("M{}/curate", iteration - 1));
+        let mut stages =
+            ["seed", "corpus", "backward/finetune", "augment"].map(str::to_owned).to_vec();
+        let own = self.recipe.iterations + 1;
+        let contestants = self.contestants();
+        let others = &contestants[..contestants.len() - own];
+        stages.extend(others.iter().map(|name| format!("{name}/generate")));
+        for iteration in 0..own {
+            if iteration > 0 {
+                stages.push(format!("M{}/curate", iteration - 1));
+            }
             stages.push(format!("M{iteration}/finetune"));
             stages.push(format!("M{iteration}/generate"));
-            if against(Baseline::Base) {
-                stages.push(format!("M{iteration}/judge-base"));
-            }
-            if against(Baseline::Previous) {
-                stages.push(format!("M{iteration}/judge-previous"));
-            }
+            let baselines = self.baselines(iteration).into_iter();
+            stages.extend(baselines.map(|(of, _)| format!("M{iteration}/judge-{of}")));
         }
         stages
     }

@@ -93,13 +93,10 @@ pub(super) fn win_rates(run: &Run) -> anyhow::Result<WinRates> {
     let models = run.models();
     let mut comparisons = Vec::new();
     for (iteration, model) in models.iter().enumerate() {
-        if let Some(judgments) = run.judgments(model, "base")? {
-            comparisons.push(compare(run, model, "base", &judgments));
-        }
-        if iteration > 0
-            && let Some(judgments) = run.judgments(model, "previous")?
-        {
-            comparisons.push(compare(run, model, &models[iteration - 1], &judgments));
+        for (of, baseline) in run.baselines(iteration) {
+            if let Some(judgments) = run.judgments(model, &of)? {
+                comparisons.push(compare(run, model, &baseline, &judgments));
+            }
         }
     }
     let stages = run.stages();
@@ -241,7 +238,7 @@ fn truncated(answers: &BTreeMap<String, Completion>) -> usize {
 
 fn identical(ours: &BTreeMap<String, Completion>, theirs: &BTreeMap<String, Completion>) -> usize {
     ours.iter()
-        .filter(|(_, answer)| answer.finish != Finish::Overlong)
+        .filter(|(_, answer)| answer.finish.answered())
         .filter(|(id, answer)| theirs.get(*id).is_some_and(|their| their.output == answer.output))
         .count()
 }

@@ -18,6 +18,7 @@ mod digest;
 mod cache;
 mod client;
 mod local;
+mod mirror;
 mod download;
 mod snapshot;
 mod hub;
@@ -27,6 +28,8 @@ mod apt;
 mod test_server;
 #[cfg(test)]
 mod tests;
+
+pub use mirror::Mirror;
 
 use cache::Entry;
 use place::{Kind, Place};
@@ -85,6 +88,21 @@ pub fn fetch(
     watch: Watch,
 ) -> anyhow::Result<Fetched> {
     fetch_with(source, directory, cache, &Outside::from_environment(), watch)
+}
+
+/// A source's files, if they are on this machine already: in the cache, or at a `file:` place of an
+/// absolute path.
+pub fn cached(source: &recipe::Source, cache: &Path, watch: Watch) -> Option<Fetched> {
+    let sha256 = source.sha256.as_deref().map(digest::parse).transpose().ok()?;
+    let places = source.from.iter().filter_map(|text| Place::parse(text).ok());
+    places
+        .filter_map(|place| match &place.kind {
+            Kind::File { path, pattern } => {
+                local::find(&place.text, path, pattern.as_ref(), sha256.as_deref(), watch).ok()
+            }
+            _ => Entry::of(cache, &place).complete(sha256.as_deref(), watch),
+        })
+        .next()
 }
 
 /// What lies outside this process: programs, the hub, and how long to wait for a network.

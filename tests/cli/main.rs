@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod batch;
+mod contestants;
 mod eval;
 mod judgments;
 mod mistakes;

@@ -2,7 +2,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::parser::Parser;
-use crate::recipe::Source;
+use crate::recipe::{Price, Source};
 
 /// A judge file as it is written.
 #[derive(Debug, Deserialize)]
@@ -42,16 +42,6 @@ pub struct Sampling {
     pub seed: Option<u64>,
 }
 
-/// What the model costs, in dollars per million tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Price {
-    /// Of a token that is sent.
-    pub prompt: f64,
-    /// Of a token that the judge writes.
-    pub completion: f64,
-}
-
 impl JudgeFile {
     /// # Errors
     /// When the text is not TOML, or a key is unknown, missing or has a value that is not allowed.
@@ -82,13 +72,8 @@ impl JudgeFile {
                 "sampling.top_logprobs goes with parser.kind = \"token_logprobs\": leave it out"
             ),
         }
-        if let Some(Price { prompt, completion }) = self.price {
-            for (key, value) in [("prompt", prompt), ("completion", completion)] {
-                anyhow::ensure!(
-                    value >= 0.0 && value.is_finite(),
-                    "price.{key} = {value}: must be dollars per million tokens, 0 or more"
-                );
-            }
+        if let Some(price) = &self.price {
+            price.check()?;
         }
         Ok(())
     }

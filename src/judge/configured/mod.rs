@@ -14,10 +14,10 @@ use std::{fs, path::Path};
 
 use anyhow::Context;
 
-pub use file::{Price, Sampling};
+pub use file::Sampling;
 pub use parser::{Parsed, Said};
 
-use crate::{model::Message, record::content_id, source, watch::Watch};
+use crate::{model::Message, recipe::Price, record::content_id, source, watch::Watch};
 use file::JudgeFile;
 use parser::Parser;
 use template::Template;

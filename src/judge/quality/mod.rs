@@ -9,8 +9,9 @@ mod tests;
 
 use std::{collections::HashMap, path::Path};
 
-use super::{Court, Spent};
+use super::Court;
 use crate::{
+    lm::api::{Outlook, Spent},
     record::{Completion, Finish, Judgment, Order},
     store::read,
     watch::Watch,
@@ -53,7 +54,7 @@ pub fn ask(
     watch: Watch,
 ) -> anyhow::Result<(Vec<Opinion>, Spent)> {
     let [first, second] = sides(pairs);
-    let spent = court.run(&first, &second, None, out, watch)?;
+    let spent = court.run(&first, &second, None, out, watch)?.spent;
     let judgments: Vec<Judgment> = read(out)?;
     let mut by_pair: HashMap<&str, Vec<&Judgment>> = HashMap::new();
     for judgment in &judgments {
@@ -77,6 +78,15 @@ pub fn ask(
         }
     };
     Ok((pairs.iter().map(opinion).collect(), spent))
+}
+
+/// How much [`ask`] would ask, and what it would cost.
+///
+/// # Errors
+/// When the store of replies or the rows in `out` cannot be read.
+pub fn outlook(court: &Court, pairs: &[HumanPair], out: &Path) -> anyhow::Result<Outlook> {
+    let [first, second] = sides(pairs);
+    court.outlook(&first, &second, out)
 }
 
 /// The first answers and the second ones, as those of two models.

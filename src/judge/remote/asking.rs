@@ -1,16 +1,14 @@
 //! Questions to replies to rows: from the store where it has them, else from a server.
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     super::{Match, configured::Said, decided, outcome, row, without_asking},
-    Court, Spent,
+    Court,
 };
 use crate::{
-    lm::api::{Answer, Call, Ended, Failure},
+    lm::api::{Answer, Call, Ended, Spent},
     record::{Judgment, Order},
-    store::{Log, Replies, Stored},
+    store::Log,
     watch::{Event, Watch},
 };
 
@@ -36,13 +34,8 @@ impl Court<'_> {
             top_logprobs: sampling.top_logprobs,
             stop: Vec::new(),
             extra: unset.map(|(name, _)| (name.to_owned(), Value::Null)).collect(),
-            sample: 0,
+            sample: self.sample,
         }
-    }
-
-    /// What the key of a reply is made of.
-    pub(super) fn request(&self, call: &Call) -> Value {
-        json!({"server": self.server, "call": call})
     }
 
     /// Makes a row of every match that has none: without asking, from the store, or by asking.
@@ -66,82 +59,15 @@ impl Court<'_> {
                 false => questions.push((pair, self.call(pair))),
             }
         }
-        let requests: Vec<Value> = questions.iter().map(|(_, call)| self.request(call)).collect();
-        let keys: Vec<_> = requests.iter().map(Replies::key).collect();
-        let (mut calls, mut asked) = (Vec::new(), Vec::new());
-        for ((place, (pair, call)), found) in
-            questions.iter().enumerate().zip(self.replies.get_many(&keys)?)
-        {
-            match found {
-                Some(stored) => {
-                    let answer: Answer = serde_json::from_str(&stored.reply)?;
-                    log.append(&self.judgment(pair, &answer))?;
-                    spent.stored += 1;
-                    watch(Event::Advance(1));
-                }
-                None => {
-                    calls.push(call.clone());
-                    asked.push(place);
-                }
+        let calls: Vec<Call> = questions.iter().map(|(_, call)| call.clone()).collect();
+        self.provider.complete(&calls, self.judge.price, spent, |place, outcome, spent| {
+            if let Ok(answer) = outcome {
+                log.append(&self.judgment(questions[place].0, &answer))?;
             }
-        }
-        let Some(api) = self.api else {
-            spent.failed += calls.len();
-            return Ok(());
-        };
-        api.complete(&calls, &mut |index, outcome: Result<Answer, Failure>| {
-            spent.asked += 1;
-            let place = asked[index];
-            match outcome {
-                Ok(answer) => {
-                    let cost = self.cost(&answer);
-                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                    let stored = Stored {
-                        reply: serde_json::to_string(&answer)?,
-                        prompt_tokens: answer.prompt_tokens,
-                        completion_tokens: answer.completion_tokens,
-                        cost,
-                        stored: now.as_secs(),
-                    };
-                    // Stored before it is read: what was paid for is kept whatever comes.
-                    let answer =
-                        match self.replies.put(&self.judge.model, &requests[place], &stored)? {
-                            true => answer,
-                            // Another process was faster, and its reply is the one that stays.
-                            false => match self.replies.get(&keys[place])? {
-                                Some(first) => serde_json::from_str(&first.reply)?,
-                                None => answer,
-                            },
-                        };
-                    log.append(&self.judgment(questions[place].0, &answer))?;
-                    spent.prompt_tokens += answer.prompt_tokens;
-                    spent.completion_tokens += answer.completion_tokens;
-                    spent.cost = spent.cost.zip(cost).map(|(sum, cost)| sum + cost);
-                }
-                // Every other call would meet the same, one by one.
-                Err(failure @ Failure::Refused { status: 401 | 403 | 404, .. }) => {
-                    anyhow::bail!("{failure}; check the key, the address and the model's name")
-                }
-                Err(failure) => {
-                    spent.failed += 1;
-                    spent.last_failure = Some(failure.to_string());
-                }
-            }
-            let cost = spent.cost.map_or(String::new(), |cost| format!("${cost:.2}"));
-            let failed = match spent.failed {
-                0 => String::new(),
-                failed => format!("  no reply: {failed}"),
-            };
-            watch(Event::Show(format!("{cost}{failed}")));
+            watch(Event::Show(spent.to_string()));
             watch(Event::Advance(1));
             Ok(())
         })
-    }
-
-    fn cost(&self, answer: &Answer) -> Option<f64> {
-        let price = self.judge.price?;
-        let prompt = answer.prompt_tokens as f64 * price.prompt;
-        Some((prompt + answer.completion_tokens as f64 * price.completion) / 1e6)
     }
 
     fn judgment(&self, pair: &Match, answer: &Answer) -> Judgment {

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Court, decided, rows_by_id};
 use crate::{
-    lm::api::batch::{self, Price, Written},
+    lm::api::batch::{self, Written},
     record::Completion,
     store::Replies,
 };
@@ -28,16 +28,14 @@ impl Court<'_> {
             for pair in self.matches(candidates, baseline)? {
                 if !done.contains_key(&pair.id) && !decided(&pair) {
                     let call = self.call(&pair);
-                    calls.push((self.request(&call), call));
+                    calls.push((self.provider.request(&call), call));
                 }
             }
         }
         let keys: Vec<_> = calls.iter().map(|(request, _)| Replies::key(request)).collect();
-        let mut found = self.replies.get_many(&keys)?.into_iter();
+        let mut found = self.provider.replies.get_many(&keys)?.into_iter();
         calls.retain(|_| found.next().is_some_and(|reply| reply.is_none()));
-        let price = self.judge.price;
-        let price = price.map(|price| Price { prompt: price.prompt, completion: price.completion });
-        batch::write(directory, price, &calls)
+        batch::write(directory, self.judge.price, &calls)
     }
 }
 
@@ -50,7 +48,7 @@ mod tests {
     use super::*;
     use crate::{
         judge::{Orders, configured::Judge},
-        lm::api::batch::read,
+        lm::api::{Provider, batch::read},
         record::Finish,
         watch::nobody,
     };
@@ -73,8 +71,8 @@ mod tests {
         let path = |name: &str| directory.path().join(name);
         let judge = Judge::load("pair-verdict", directory.path(), &nobody).unwrap();
         let replies = Replies::open(&path("replies.sqlite")).unwrap();
-        let orders = Orders::Both;
-        let court = Court { judge: &judge, api: None, replies: &replies, server: "s", orders };
+        let provider = Provider { api: None, replies, server: "s".into() };
+        let court = Court { judge: &judge, provider: &provider, orders: Orders::Both, sample: 0 };
         let (one, baselines) = (answers("one"), [answers("two"), answers("three")]);
         let outs = [path("two.jsonl"), path("three.jsonl")];
         let write = |to: &str| court.write_batch(&one, &baselines, &outs, &path(to)).unwrap();
@@ -96,12 +94,12 @@ mod tests {
         // One question stays without a result.
         let results: Vec<String> = ids[1..].iter().rev().map(reply).collect();
         fs::write(path("batch/output.jsonl"), results.join("\n")).unwrap();
-        let came = read(&[path("batch/output.jsonl")], None, &replies).unwrap();
+        let came = read(&[path("batch/output.jsonl")], None, &provider.replies).unwrap();
         assert_eq!((came.added, came.open), (11, 1));
-        let paid = replies.summary().unwrap()[0].cost.unwrap();
+        let paid = provider.replies.summary().unwrap()[0].cost.unwrap();
         assert!((paid - 11.0 * judge.price.unwrap().prompt / 2.0).abs() < 1e-9, "{paid}");
 
-        let spent = court.run(&one, &baselines[0], None, &outs[0], &nobody).unwrap();
+        let spent = court.run(&one, &baselines[0], None, &outs[0], &nobody).unwrap().spent;
         assert_eq!((spent.stored, spent.failed), (5, 1));
         assert_eq!(write("rest").calls, 1);
         assert!(court.write_batch(&one, &baselines, &outs, &path("batch")).is_err());

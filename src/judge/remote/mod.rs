@@ -10,11 +10,11 @@ use std::{collections::HashMap, path::Path};
 use super::{Match, configured::Judge, decided};
 use crate::{
     exchange::model_is_first,
-    lm::api::{Api, Call},
+    lm::api::{Call, Outlook, Provider, Spent},
     recipe::{JudgeMethod, Score},
     record::{Completion, Judgment, Order, Row, content_id},
     stats::ConfidenceSequence,
-    store::{Log, Replies, read_so_far, write},
+    store::{Log, read_so_far, write},
     watch::{Event, Unit, Watch},
 };
 
@@ -31,47 +31,24 @@ pub enum Orders {
 #[derive(Clone, Copy, Debug)]
 pub struct Court<'a> {
     pub judge: &'a Judge,
-    /// `None`: only replies that are stored are read.
-    pub api: Option<&'a Api>,
-    pub replies: &'a Replies,
-    /// Which server answers: part of the key of a reply, as two servers may call two models the same.
-    pub server: &'a str,
+    /// The servers of the judge's model.
+    pub provider: &'a Provider,
     pub orders: Orders,
+    /// Which sample of the judge's replies is asked for: 0, but for questions that are put again.
+    pub sample: usize,
 }
 
 /// What a judging took.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Spent {
-    /// Questions that were put to a server now, and those whose reply was stored.
-    pub asked: usize,
-    pub stored: usize,
-    /// Questions that got no reply: they have no row, and are asked again the next time.
-    pub failed: usize,
-    pub last_failure: Option<String>,
-    pub prompt_tokens: u64,
-    pub completion_tokens: u64,
-    /// Dollars; `None` if the judge has no price.
-    pub cost: Option<f64>,
+pub struct Judged {
+    /// A question that got no reply has no row, and is asked again the next time.
+    pub spent: Spent,
     /// With a question to settle: after how many prompts it was, if it was.
     pub decided_after: Option<usize>,
 }
 
-/// What is left to do, before it is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Outlook {
-    pub questions: usize,
-    /// Of those, how many have a stored reply.
-    pub stored: usize,
-    /// Dollars for the rest, at four characters a token and replies of full length; `None` if the judge
-    /// has no price.
-    pub cost: Option<f64>,
-}
-
 /// Prompts that are judged before a sequence is looked at.
 const LOOK_EVERY: usize = 16;
-
-/// Characters of a token, roughly, of English text.
-const CHARACTERS_A_TOKEN: f64 = 4.0;
 
 impl Court<'_> {
     /// How much there is to ask, and what it would cost.
@@ -88,21 +65,7 @@ impl Court<'_> {
         let matches = self.matches(candidates, baselines)?;
         let open = matches.iter().filter(|pair| !done.contains_key(&pair.id) && !decided(pair));
         let calls: Vec<Call> = open.map(|pair| self.call(pair)).collect();
-        let keys: Vec<_> = calls.iter().map(|call| Replies::key(&self.request(call))).collect();
-        let found = self.replies.get_many(&keys)?;
-        let characters = |call: &Call| -> usize {
-            call.messages.iter().map(|message| message.content.chars().count()).sum()
-        };
-        let new = calls.iter().zip(&found).filter(|(_, found)| found.is_none());
-        let cost = self.judge.price.map(|price| {
-            new.map(|(call, _)| {
-                let prompt = characters(call) as f64 / CHARACTERS_A_TOKEN;
-                (prompt * price.prompt + call.max_tokens as f64 * price.completion) / 1e6
-            })
-            .sum()
-        });
-        let stored = found.iter().flatten().count();
-        Ok(Outlook { questions: calls.len(), stored, cost })
+        self.provider.outlook(&calls, self.judge.price)
     }
 
     /// Judges every prompt of the candidate, into `out`; with `until`, only until a confidence sequence
@@ -118,25 +81,28 @@ impl Court<'_> {
         until: Option<f64>,
         out: &Path,
         watch: Watch,
-    ) -> anyhow::Result<Spent> {
+    ) -> anyhow::Result<Judged> {
         let matches = self.matches(candidates, baselines)?;
         let mut log = Log::<Judgment>::open(out)?;
-        let mut spent = Spent { cost: self.judge.price.map(|_| 0.0), ..Spent::default() };
+        let mut judged = Judged::default();
         let names = |rows: &[Completion]| rows[0].generator.clone();
         let what = format!("judge {} against {}", names(candidates), names(baselines));
         watch(Event::Begin { what, total: matches.len() as u64, unit: Unit::Rows });
         match until {
-            None => self.ask(&matches.iter().collect::<Vec<_>>(), &mut log, &mut spent, watch)?,
+            None => {
+                let all: Vec<&Match> = matches.iter().collect();
+                self.ask(&all, &mut log, &mut judged.spent, watch)?;
+            }
             Some(level) => {
-                spent.decided_after =
-                    self.settle(&matches, level, (out, &mut log), &mut spent, watch)?;
+                judged.decided_after =
+                    self.settle(&matches, level, (out, &mut log), &mut judged.spent, watch)?;
             }
         }
         watch(Event::End);
         log.sync()?;
         drop(log);
         self.put_in_order(&matches, out)?;
-        Ok(spent)
+        Ok(judged)
     }
 
     /// Judges prompt after prompt until the sequence is decided; returns after how many it was.

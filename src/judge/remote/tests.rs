@@ -8,7 +8,7 @@ use crate::{
     exchange::{Answers, Ledger},
     record::{Finish, Order},
     stats,
-    store::Stored,
+    store::{Replies, Stored},
     watch::nobody,
 };
 
@@ -80,19 +80,14 @@ fn recorded_replies_give_the_row_of_the_leaderboard() {
     fs::write(&file, JUDGE).unwrap();
     let judge = Judge::load(file.to_str().unwrap(), directory.path(), &nobody).unwrap();
     let replies = Replies::open(&directory.path().join("replies.sqlite")).unwrap();
-    let court = Court {
-        judge: &judge,
-        api: None,
-        replies: &replies,
-        server: "recorded",
-        orders: Orders::Seeded,
-    };
+    let provider = Provider { api: None, replies, server: "recorded".into() };
+    let court = Court { judge: &judge, provider: &provider, orders: Orders::Seeded, sample: 0 };
     let matches = court.matches(&candidates, &baselines).unwrap();
     assert_eq!(matches.len(), 805);
     let first = matches.iter().filter(|pair| pair.order == Order::CandidateFirst).count();
     assert_eq!(first, 406);
     let requests: Vec<Value> =
-        matches.iter().map(|pair| court.request(&court.call(pair))).collect();
+        matches.iter().map(|pair| provider.request(&court.call(pair))).collect();
     let stored: Vec<Stored> = rows
         .iter()
         .map(|row| Stored {
@@ -104,12 +99,12 @@ fn recorded_replies_give_the_row_of_the_leaderboard() {
         })
         .collect();
     let pairs: Vec<(&Value, &Stored)> = requests.iter().zip(&stored).collect();
-    replies.put_all("gpt-4-1106-preview", &pairs).unwrap();
+    provider.replies.put_all("gpt-4-1106-preview", &pairs).unwrap();
 
     let out = directory.path().join("judgments-base.jsonl");
     let outlook = court.outlook(&candidates, &baselines, &out).unwrap();
-    assert_eq!((outlook.questions, outlook.stored), (805, 805));
-    let spent = court.run(&candidates, &baselines, None, &out, &nobody).unwrap();
+    assert_eq!((outlook.calls, outlook.stored), (805, 805));
+    let spent = court.run(&candidates, &baselines, None, &out, &nobody).unwrap().spent;
     assert_eq!((spent.stored, spent.asked, spent.failed), (805, 0, 0));
 
     let ledger =
@@ -125,6 +120,6 @@ fn recorded_replies_give_the_row_of_the_leaderboard() {
 
     // Until it is decided: the same rows, but only as many prompts as settle the question.
     let early = directory.path().join("early.jsonl");
-    let spent = court.run(&candidates, &baselines, Some(0.95), &early, &nobody).unwrap();
-    assert!(spent.decided_after.is_some_and(|prompts| prompts < 100), "{spent:?}");
+    let judged = court.run(&candidates, &baselines, Some(0.95), &early, &nobody).unwrap();
+    assert!(judged.decided_after.is_some_and(|prompts| prompts < 100), "{judged:?}");
 }

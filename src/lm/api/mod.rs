@@ -1,13 +1,14 @@
 //! Models behind servers that speak OpenAI's chat-completion protocol: hosted ones, vLLM, SGLang,
 //! llama.cpp.
 //!
-//! Knows no task: what a reply means is the caller's business. So is where it is stored, but for those
-//! that come as files: [`batch`] puts them into the store of replies.
+//! Knows no task: what a reply means is the caller's business. [`Api`] only asks; [`Provider`] asks and
+//! keeps every reply, and [`batch`] does the same by way of files.
 pub mod batch;
 mod call;
 mod client;
 mod key;
 mod limiter;
+mod provider;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub use call::{Answer, Call, Ended};
 pub use key::Key;
+pub use provider::{Outlook, Provider, Spent};
 
 use client::{Client, Kind};
 use limiter::{Ending, Limiter, Next};

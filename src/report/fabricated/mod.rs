@@ -86,7 +86,7 @@ batch_size = 8
 at_least = 20
 rating = "probabilities"
 [evaluate]
-prompts = { from = ["file:prompts.jsonl"] }
+eval_set = "first-look"
 max_tokens = 256
 [judge]
 method = "choice"

@@ -14,18 +14,10 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::store::Replies;
+use crate::{recipe::Price, store::Replies};
 
 pub use read::{Trouble, Yield, read};
 pub use write::{SHARE, Written, write};
-
-/// What tokens cost, in dollars per million.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Price {
-    pub prompt: f64,
-    pub completion: f64,
-}
 
 /// The file beside a batch's files.
 const REQUESTS: &str = "requests.jsonl";

@@ -4,7 +4,6 @@ use std::{
     fs::File,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context;
@@ -13,8 +12,8 @@ use serde_json::value::RawValue;
 
 use super::{Kept, REQUESTS, Requests, requests_of};
 use crate::{
-    lm::api::{Answer, call},
-    store::{Replies, Stored},
+    lm::api::{Answer, call, provider::stored},
+    store::Replies,
 };
 
 /// Replies that are put into the store at once.
@@ -155,23 +154,11 @@ fn keep(
     replies: &Replies,
     read: &mut Yield,
 ) -> anyhow::Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut stored = Vec::new();
+    let mut replied = Vec::new();
     for (kept, answer) in answered.drain(..) {
-        let cost = kept.price.map(|price| {
-            let prompt = answer.prompt_tokens as f64 * price.prompt;
-            (prompt + answer.completion_tokens as f64 * price.completion) / 1e6
-        });
-        let reply = Stored {
-            reply: serde_json::to_string(&answer)?,
-            prompt_tokens: answer.prompt_tokens,
-            completion_tokens: answer.completion_tokens,
-            cost,
-            stored: now.as_secs(),
-        };
-        stored.push((kept, reply));
+        replied.push((kept, stored(&answer, kept.price)?));
     }
-    for same in stored.chunk_by(|(one, _), (next, _)| one.model == next.model) {
+    for same in replied.chunk_by(|(one, _), (next, _)| one.model == next.model) {
         let pairs: Vec<_> = same.iter().map(|(kept, reply)| (&kept.request, reply)).collect();
         let added = replies.put_all(&same[0].0.model, &pairs)?;
         read.added += added;

@@ -9,8 +9,8 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{Kept, Price, REQUESTS, custom_id};
-use crate::{lm::api::Call, store::write_atomic};
+use super::{Kept, REQUESTS, custom_id};
+use crate::{lm::api::Call, recipe::Price, store::write_atomic};
 
 /// What a call costs in a batch, of its price otherwise, as OpenAI bills it.
 pub const SHARE: f64 = 0.5;

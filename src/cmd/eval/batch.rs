@@ -8,10 +8,10 @@ use spyhop::{
     store::Replies,
 };
 
-use super::say;
+use crate::cmd::say;
 
 /// Writes the questions without a reply to a directory, and says what to do with them.
-pub(super) fn write(
+pub(in crate::cmd) fn write(
     court: &Court,
     candidate: &[Completion],
     baselines: &[Vec<Completion>],
@@ -36,7 +36,7 @@ pub(super) fn write(
 }
 
 /// Puts a server's files into the store, and says what was in them.
-pub(super) fn read(
+pub(in crate::cmd) fn read(
     results: &[PathBuf],
     requests: Option<&Path>,
     replies: &Replies,

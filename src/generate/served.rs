@@ -1,0 +1,119 @@
+//! A model behind servers answers an eval set; every reply is stored, so nothing is paid for twice.
+use std::{collections::HashMap, path::Path};
+
+use super::{Endpoint, Settings};
+use crate::{
+    lm::api::{Answer, Call, Ended, Outlook, Provider, Spent},
+    model::{Message, Role},
+    record::{Completion, Finish, Prompt, Row},
+    stage,
+    store::{Log, read, write},
+    watch::{Event, Unit, Watch},
+};
+
+/// Who is asked, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Served<'a> {
+    /// What rows call it.
+    pub name: &'a str,
+    pub endpoint: &'a Endpoint,
+    pub provider: &'a Provider,
+    pub settings: &'a Settings,
+    pub random_seed: u64,
+}
+
+impl Served<'_> {
+    /// How much there is to ask, and what it would cost.
+    ///
+    /// # Errors
+    /// When the store or the rows in `out` cannot be read.
+    pub fn outlook(&self, prompts: &[Prompt], out: &Path) -> anyhow::Result<Outlook> {
+        let done: Vec<Completion> = crate::store::read_so_far(out)?;
+        let done: HashMap<&str, ()> = done.iter().map(|row| (row.id(), ())).collect();
+        let open = prompts.iter().filter(|prompt| !done.contains_key(prompt.id.as_str()));
+        let calls: Vec<Call> = open.map(|prompt| self.call(prompt)).collect();
+        self.provider.outlook(&calls, self.endpoint.price)
+    }
+
+    /// Asks every prompt that has no row in `out`.
+    ///
+    /// # Errors
+    /// When servers refuse everything, or the store or `out` cannot be written. A prompt without a reply
+    /// is none: it has no row, and is asked again the next time.
+    pub fn run(&self, prompts: &[Prompt], out: &Path, watch: Watch) -> anyhow::Result<Spent> {
+        let mut log = Log::<Completion>::open(out)?;
+        let open: Vec<&Prompt> =
+            prompts.iter().filter(|prompt| !log.contains(&prompt.id)).collect();
+        let calls: Vec<Call> = open.iter().map(|prompt| self.call(prompt)).collect();
+        let mut spent = Spent::default();
+        let (what, total) = (format!("{} answers", self.name), prompts.len() as u64);
+        watch(Event::Begin { what, total, unit: Unit::Rows });
+        watch(Event::Advance(total - open.len() as u64));
+        let price = self.endpoint.price;
+        self.provider.complete(&calls, price, &mut spent, |index, outcome, spent| {
+            if let Ok(answer) = outcome {
+                log.append(&self.completion(open[index], &answer))?;
+            }
+            watch(Event::Show(spent.to_string()));
+            watch(Event::Advance(1));
+            Ok(())
+        })?;
+        watch(Event::End);
+        log.sync()?;
+        drop(log);
+        if spent.failed == 0 {
+            put_in_order(prompts, out)?;
+        }
+        Ok(spent)
+    }
+
+    fn call(&self, prompt: &Prompt) -> Call {
+        let system = self.settings.system.as_deref().map(|text| Message::new(Role::System, text));
+        let user = Message::new(Role::User, prompt.instruction.as_str());
+        Call {
+            model: self.endpoint.model.clone(),
+            messages: system.into_iter().chain([user]).collect(),
+            temperature: self.settings.temperature,
+            top_p: self.settings.top_p,
+            max_tokens: self.settings.max_tokens,
+            // Some servers keep a seed in 32 bits with a sign.
+            seed: Some(stage::seed(self.random_seed, &prompt.id, 0) >> 33),
+            top_logprobs: None,
+            stop: Vec::new(),
+            extra: self.endpoint.extra.clone(),
+            sample: 0,
+        }
+    }
+
+    fn completion(&self, prompt: &Prompt, answer: &Answer) -> Completion {
+        let output = answer.text.trim();
+        Completion {
+            id: prompt.id.clone(),
+            instruction: prompt.instruction.clone(),
+            output: output.to_owned(),
+            generator: self.name.to_owned(),
+            dataset: prompt.dataset.clone(),
+            finish: match &answer.ended {
+                Ended::Length => Finish::Length,
+                Ended::Other(_) if output.is_empty() => Finish::Refused,
+                Ended::Stop | Ended::Other(_) => Finish::Stop,
+            },
+        }
+    }
+}
+
+fn put_in_order(prompts: &[Prompt], out: &Path) -> anyhow::Result<()> {
+    let place: HashMap<&str, usize> =
+        prompts.iter().enumerate().map(|(place, prompt)| (prompt.id.as_str(), place)).collect();
+    let mut rows: Vec<Completion> = read(out)?;
+    anyhow::ensure!(
+        rows.len() == prompts.len() && rows.iter().all(|row| place.contains_key(row.id())),
+        "{} holds answers to other prompts; choose another --out",
+        out.display()
+    );
+    if !rows.is_sorted_by_key(|row| place[row.id()]) {
+        rows.sort_by_key(|row| place[row.id()]);
+        write(out, &rows)?;
+    }
+    Ok(())
+}
