@@ -25,7 +25,7 @@ impl Budget {
     pub(super) fn foresee(&mut self, who: &str, outlook: Outlook) -> anyhow::Result<()> {
         let Outlook { calls, stored, cost } = outlook;
         let price = match cost {
-            Some(cost) => format!("about ${cost:.2} at most"),
+            Some(cost) => format!("about ${cost:.4} at most"),
             None => "the price is not known".to_owned(),
         };
         say(&format!(
@@ -42,11 +42,11 @@ impl Budget {
         }
         anyhow::ensure!(
             std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
-            "this may cost ${:.2}, more than --max-cost {limit}: raise it, or judge fewer prompts",
+            "this may cost ${:.4}, more than --max-cost {limit}: raise it, or judge fewer prompts",
             self.foreseen
         );
         let mut stderr = std::io::stderr();
-        write!(stderr, "this may cost ${:.2}, more than {limit}; go on? [y/N] ", self.foreseen)?;
+        write!(stderr, "this may cost ${:.4}, more than {limit}; go on? [y/N] ", self.foreseen)?;
         stderr.flush()?;
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;

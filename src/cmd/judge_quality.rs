@@ -4,11 +4,15 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use spyhop::{
     judge::{
-        Court, HumanPair, Orders, human_pairs,
+        self, Court, HumanPair, Orders, human_pairs,
         quality::{self, Opinion, Quality, WEAK_BELOW},
     },
+    lm::{Lm, Weights},
+    recipe::{self, Recipe, Score},
     record::content_id,
+    source::{self, cache_directory},
     stats::Estimate,
+    store::read,
 };
 
 use super::{
@@ -24,10 +28,12 @@ use super::{
 ///
 /// The pairs are those of PandaLM (annotator1 to annotator3), LLMBar (label) or AlpacaEval (output_1,
 /// output_2, preference; rows with annotator_index are votes on one pair). The judge is asked about each
-/// pair in both orders, or its recorded verdicts are read and nothing is asked.
+/// pair in both orders, behind a server or, with --recipe, on this machine; or its recorded verdicts are
+/// read and nothing is asked.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   spyhop judge-quality --human testset-v1.json --judge pair-verdict --model gpt-4o-mini
+  spyhop judge-quality --human testset-v1.json --recipe recipes/quickstart.toml
   spyhop judge-quality --human testset-v1.json --verdicts gpt-3.5-turbo-testset-v1.json
 
 The key is read from the environment variable OPENAI_API_KEY, or from what --key-env or --key-file name.")]
@@ -36,11 +42,14 @@ pub(crate) struct JudgeQualityArgs {
     #[arg(long, value_name = "FILE")]
     human: PathBuf,
     /// A built-in judge, as for `spyhop eval`, or the path of a judge's file
-    #[arg(long, required_unless_present = "verdicts", conflicts_with = "verdicts")]
+    #[arg(long, required_unless_present_any = ["verdicts", "recipe"])]
     judge: Option<String>,
+    /// A recipe, whose judge on this machine is asked, by its judge.method and judge.score
+    #[arg(long, conflicts_with = "judge")]
+    recipe: Option<PathBuf>,
     /// What a judge said of these pairs: PandaLM's verdicts (idx, and a key that ends in _result) or
     /// AlpacaEval's annotations
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["judge", "recipe"])]
     verdicts: Option<PathBuf>,
     #[command(flatten)]
     server: ServerArgs,
@@ -66,9 +75,10 @@ struct Heard {
 
 pub(crate) fn run(args: &JudgeQualityArgs) -> anyhow::Result<()> {
     let pairs = human_pairs(&args.human)?;
-    let heard = match &args.verdicts {
-        Some(path) => recorded(path, &pairs)?,
-        None => asked(args, &pairs)?,
+    let heard = match (&args.verdicts, &args.recipe) {
+        (Some(path), _) => recorded(path, &pairs)?,
+        (None, Some(recipe)) => local(args, &Recipe::load(recipe)?, &pairs)?,
+        (None, None) => asked(args, &pairs)?,
     };
     let quality = quality::quality(&pairs, &heard.opinions);
     let human = file_name(&args.human);
@@ -109,18 +119,58 @@ fn asked(args: &JudgeQualityArgs, pairs: &[HumanPair]) -> anyhow::Result<Heard> 
     // Judgments of one judge must not pass for another's.
     let hash = content_id(&[&judge.hash(), &provider.server]);
     let out = args.out.join(format!("{}-{}", judge.name, &hash[..12]));
-    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
-    let stem = args.human.file_stem().unwrap_or_default().to_string_lossy();
-    let out = out.join(format!("{stem}.jsonl"));
+    let out = file(&out, args)?;
+    let [first, second] = quality::sides(pairs);
     let mut budget = Budget::new(args.max_cost.filter(|_| !args.server.offline));
-    budget.foresee(&judge.name, quality::outlook(&court, pairs, &out)?)?;
-    let (opinions, spent) = quality::ask(&court, pairs, &out, &watch)?;
+    budget.foresee(&judge.name, court.outlook(&first, &second, &out)?)?;
+    let spent = court.run(&first, &second, None, &out, &watch)?.spent;
     server::account(&judge.name, &spent);
     say(&format!("judgments: {}", out.display()));
     let answered = spent.asked.saturating_sub(spent.failed);
     let price = spent.cost.filter(|_| answered > 0).map(|cost| 2e3 * cost / answered as f64);
     let judge = format!("{} ({})", judge.name, judge.model);
+    let opinions = quality::opinions(pairs, &read(&out)?, Score::Verdicts);
     Ok(Heard { judge, opinions, price, failed: spent.failed })
+}
+
+/// Has the judge of a recipe, on this machine, compare every pair.
+fn local(args: &JudgeQualityArgs, recipe: &Recipe, pairs: &[HumanPair]) -> anyhow::Result<Heard> {
+    let progress = Progress::new();
+    let watch = |event| progress.watch(event);
+    anyhow::ensure!(
+        recipe.judge.remote.is_none(),
+        "this recipe's judge is behind a server: name it with --judge"
+    );
+    let weights = recipe.judge.weights.as_ref().or(recipe.model.weights.as_ref());
+    let weights =
+        weights.context("this recipe's judge is a script: there is nothing to measure")?;
+    let fetched = source::fetch(weights, &recipe.directory, &cache_directory()?, &watch)?;
+    let path = match &fetched.files[..] {
+        [file] => file.clone(),
+        _ => fetched.root.clone(),
+    };
+    let recipe::Judge { method, score, .. } = recipe.judge;
+    let method_name = format!("{method:?}").to_lowercase();
+    // Both scores are read from the same judgments.
+    let out = args.out.join(format!("{method_name}-{}", &fetched.sha256[..12]));
+    let out = file(&out, args)?;
+    let [first, second] = quality::sides(pairs);
+    let load = || Lm::load(&Weights::Files(path));
+    judge::run(load, &first, &second, method, &out, &watch)?;
+    say(&format!("judgments: {}", out.display()));
+    let judge = match score {
+        Score::Verdicts => format!("{method_name} by {}", fetched.from),
+        Score::Preferences => format!("{method_name}, averaged preferences, by {}", fetched.from),
+    };
+    let opinions = quality::opinions(pairs, &read(&out)?, score);
+    Ok(Heard { judge, opinions, price: None, failed: 0 })
+}
+
+fn file(directory: &Path, args: &JudgeQualityArgs) -> anyhow::Result<PathBuf> {
+    std::fs::create_dir_all(directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+    let stem = args.human.file_stem().unwrap_or_default().to_string_lossy();
+    Ok(directory.join(format!("{stem}.jsonl")))
 }
 
 fn file_name(path: &Path) -> String {

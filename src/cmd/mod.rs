@@ -1,7 +1,6 @@
 //! One verb a file. The only code that prints: data to stdout, talk to stderr.
 #![expect(clippy::print_stderr)]
 
-mod agreement;
 mod budget;
 mod compare;
 mod convert;
@@ -30,7 +29,6 @@ pub(crate) enum Verb {
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
     Report(report::ReportArgs),
-    Agreement(agreement::AgreementArgs),
     Eval(Box<eval::EvalArgs>),
     JudgeQuality(Box<judge_quality::JudgeQualityArgs>),
     Score(score::ScoreArgs),
@@ -47,7 +45,6 @@ pub(crate) fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Run(args) => run::run(&args),
         Verb::Plan(args) => plan::run(&args),
         Verb::Report(args) => report::run(&args),
-        Verb::Agreement(args) => agreement::run(&args),
         Verb::Eval(args) => eval::run(&args),
         Verb::JudgeQuality(args) => judge_quality::run(&args),
         Verb::Score(args) => score::run(&args),

@@ -1,5 +1,4 @@
 //! Pairwise comparison: a judge model looks at a candidate's and a baseline's answer to each prompt.
-mod agreement;
 pub mod anchors;
 pub mod configured;
 mod family;
@@ -11,7 +10,6 @@ use std::{collections::HashMap, path::Path};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-pub use agreement::{Measured, measure};
 pub use family::shared_family;
 pub use quality::{HumanPair, human_pairs};
 pub use remote::{Court, Judged, Orders};

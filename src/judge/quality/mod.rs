@@ -1,27 +1,21 @@
 //! How far a judge can be trusted, measured against people who compared the same answers.
 //!
-//! Knows files of human votes and of recorded verdicts, and asks a judge through a [`Court`]; what a
-//! judge is and how it is asked is not known here, nor who reads the numbers.
+//! Knows files of human votes and of recorded verdicts; what a judge is and how it is asked is not known
+//! here, nor who reads the numbers.
 mod measures;
 mod readers;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, path::Path};
+use std::collections::HashMap;
 
-use super::Court;
 use crate::{
-    lm::api::{Outlook, Spent},
+    recipe::Score,
     record::{Completion, Finish, Judgment, Order},
-    store::read,
-    watch::Watch,
 };
 
 pub use measures::{Leanings, Quality, WEAK_BELOW, quality};
 pub use readers::{HumanPair, Recorded, Side, human_pairs, recorded};
-
-pub(super) use measures::towards;
-pub(super) use readers::longer;
 
 /// What a judge said of one pair.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,33 +25,27 @@ pub struct Opinion {
     pub scores: Vec<Option<f64>>,
     /// Whether the two looks are one in each order, of which the first showed the first answer first.
     pub both_orders: bool,
+    /// What the looks together say, where that is not their mean.
+    pub together: Option<f64>,
 }
 
 impl Opinion {
-    /// The mean of all looks; `None` unless there is one and every one has a verdict.
+    /// What all looks say together, else their mean; `None` unless there is one and every one has a
+    /// verdict.
     pub fn score(&self) -> Option<f64> {
+        if self.together.is_some() {
+            return self.together;
+        }
         let scores: Vec<f64> = self.scores.iter().copied().collect::<Option<_>>()?;
         (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
     }
 }
 
-/// Asks a judge about every pair, into `out`, and returns what it said, in the pairs' order. By its
-/// verdicts, as everywhere: a look is a win, a tie or a loss.
-///
-/// # Errors
-/// When the judge cannot go on, or `out` holds rows of other pairs. A question without a reply is
-/// none: its pair has no verdict.
-pub fn ask(
-    court: &Court,
-    pairs: &[HumanPair],
-    out: &Path,
-    watch: Watch,
-) -> anyhow::Result<(Vec<Opinion>, Spent)> {
-    let [first, second] = sides(pairs);
-    let spent = court.run(&first, &second, None, out, watch)?.spent;
-    let judgments: Vec<Judgment> = read(out)?;
+/// What judgments of the two [`sides`], the first as the candidate, say of each pair, in the pairs'
+/// order. By the rule: a judge's verdicts, or its preferences averaged over the two orders.
+pub fn opinions(pairs: &[HumanPair], judgments: &[Judgment], rule: Score) -> Vec<Opinion> {
     let mut by_pair: HashMap<&str, Vec<&Judgment>> = HashMap::new();
-    for judgment in &judgments {
+    for judgment in judgments {
         by_pair.entry(&judgment.prompt_id).or_default().push(judgment);
     }
     let opinion = |pair: &HumanPair| {
@@ -69,28 +57,23 @@ pub fn ask(
         match looks {
             // Identical answers, which no order parts.
             [judgment] if judgment.order == Order::OrderFree => {
-                Opinion { scores: vec![look(Order::OrderFree)], both_orders: false }
+                Opinion { scores: vec![look(Order::OrderFree)], ..Opinion::default() }
             }
             _ => Opinion {
                 scores: vec![look(Order::CandidateFirst), look(Order::BaselineFirst)],
                 both_orders: true,
+                together: match rule {
+                    Score::Verdicts => None,
+                    Score::Preferences => super::score(looks, rule),
+                },
             },
         }
     };
-    Ok((pairs.iter().map(opinion).collect(), spent))
-}
-
-/// How much [`ask`] would ask, and what it would cost.
-///
-/// # Errors
-/// When the store of replies or the rows in `out` cannot be read.
-pub fn outlook(court: &Court, pairs: &[HumanPair], out: &Path) -> anyhow::Result<Outlook> {
-    let [first, second] = sides(pairs);
-    court.outlook(&first, &second, out)
+    pairs.iter().map(opinion).collect()
 }
 
 /// The first answers and the second ones, as those of two models.
-pub(super) fn sides(pairs: &[HumanPair]) -> [Vec<Completion>; 2] {
+pub fn sides(pairs: &[HumanPair]) -> [Vec<Completion>; 2] {
     [("first", Side::First), ("second", Side::Second)].map(|(generator, side)| {
         let completion = |pair: &HumanPair| Completion {
             id: pair.id.clone(),

@@ -1,7 +1,10 @@
 use std::{fs, path::Path};
 
 use super::*;
-use crate::stats::{self, Estimate};
+use crate::{
+    record::Verdict,
+    stats::{self, Estimate},
+};
 
 const FIRST: Option<Side> = Some(Side::First);
 const SECOND: Option<Side> = Some(Side::Second);
@@ -23,7 +26,37 @@ fn pair(index: usize, answers: [&str; 2], votes: &[Option<Side>]) -> HumanPair {
 }
 
 fn said(scores: &[Option<f64>]) -> Opinion {
-    Opinion { scores: scores.to_vec(), both_orders: scores.len() == 2 }
+    Opinion { scores: scores.to_vec(), both_orders: scores.len() == 2, together: None }
+}
+
+#[test]
+fn preferences_are_averaged_over_both_orders_before_they_are_read() {
+    let pairs = [pair(0, ["a", "b"], &[FIRST]), pair(1, ["same", "same"], &[TIE])];
+    let [first, second] = sides(&pairs);
+    assert_eq!((first[0].output.as_str(), second[0].output.as_str()), ("a", "b"));
+    let look = |prompt: &str, order, verdict, preference| Judgment {
+        id: format!("{prompt} {order:?}"),
+        prompt_id: prompt.into(),
+        dataset: String::new(),
+        candidate: "first".into(),
+        baseline: "second".into(),
+        order,
+        verdict: Some(verdict),
+        preference,
+        reply: String::new(),
+    };
+    // Always the answer in the first place, but more so when that is the first answer.
+    let judgments = [
+        look("0", Order::CandidateFirst, Verdict::Win, Some(0.9)),
+        look("0", Order::BaselineFirst, Verdict::Loss, Some(0.3)),
+        look("1", Order::OrderFree, Verdict::Tie, None),
+    ];
+    let scores = |rule| -> Vec<Option<f64>> {
+        opinions(&pairs, &judgments, rule).iter().map(Opinion::score).collect()
+    };
+    assert_eq!(scores(Score::Verdicts), [Some(0.5), Some(0.5)]);
+    assert_eq!(scores(Score::Preferences), [Some(1.0), Some(0.5)]);
+    assert_eq!(opinions(&pairs, &judgments[..1], Score::Verdicts)[0].score(), None);
 }
 
 fn written(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {

@@ -58,7 +58,7 @@ pub(super) fn run(kind: Kind) -> TempDir {
         lower,
         upper: lower + 0.08,
         n: 600,
-        measured_on: "eval_sets/people, `spyhop agreement`".into(),
+        measured_on: "eval_sets/people, `spyhop judge-quality`".into(),
     });
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("recipe.toml"), recipe.resolved().unwrap()).unwrap();
