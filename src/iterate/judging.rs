@@ -1,26 +1,69 @@
 //! The judge of a run: weights on this machine, a script, or a model behind servers.
 
-use super::lab::Lab;
+use std::path::Path;
+
+use super::lab::{Lab, model_path};
 use crate::{
-    judge::{self, Court, Orders, configured},
+    judge::{self, Court, Orders, configured, shared_family},
     lm::{Lm, Weights, api::Provider},
-    recipe,
+    recipe::{Recipe, RemoteJudge},
     record::{Completion, Counts, Judgment},
+    source::Fetched,
     store::read,
     watch::{Event, Watch},
 };
 
-pub(super) enum Judge {
+pub(super) struct Judge {
+    way: Way,
+    /// Identifies the judge among the inputs of a stage.
+    pub(super) hash: String,
+}
+
+enum Way {
     Local(Weights),
     Remote(Box<(configured::Judge, Provider)>),
 }
 
 impl Judge {
-    /// A judge behind servers.
-    pub(super) fn remote(
-        remote: &recipe::RemoteJudge,
-        directory: &std::path::Path,
-        cache: &std::path::Path,
+    /// The judge that the recipe names: behind servers, by the weights of `own`, or the base model.
+    pub(super) fn open(
+        recipe: &Recipe,
+        (base, model): (&Weights, &Fetched),
+        own: Option<&Fetched>,
+        cache: &Path,
+        watch: Watch,
+    ) -> anyhow::Result<Self> {
+        if let Some(remote) = &recipe.judge.remote {
+            let judge = Self::remote(remote, &recipe.directory, cache, watch)?;
+            if let Way::Remote(judge) = &judge.way
+                && let Some(family) = shared_family(&judge.0.model, &model.from)
+            {
+                watch(Event::Say(format!(
+                    "note: the judge, {}, is of the {family} family, and so are the models that it judges and that curate: a judge favours its own",
+                    judge.0.model
+                )));
+            }
+            return Ok(judge);
+        }
+        Ok(match (own, base) {
+            (Some(own), _) => {
+                let way = Way::Local(Weights::Files(model_path(own)));
+                Self { way, hash: own.sha256.clone() }
+            }
+            (None, Weights::Script { script, .. }) => {
+                let weights = Weights::Script { script: script.clone(), model: "judge".into() };
+                Self { way: Way::Local(weights), hash: model.sha256.clone() }
+            }
+            (None, files @ Weights::Files(_)) => {
+                Self { way: Way::Local(files.clone()), hash: model.sha256.clone() }
+            }
+        })
+    }
+
+    fn remote(
+        remote: &RemoteJudge,
+        directory: &Path,
+        cache: &Path,
         watch: Watch,
     ) -> anyhow::Result<Self> {
         let beside = directory.join(&remote.judge);
@@ -33,15 +76,8 @@ impl Judge {
         }
         judge.price = remote.price.or(judge.price);
         let provider = Provider::open(&remote.server, &cache.join("replies.sqlite"), false)?;
-        Ok(Self::Remote(Box::new((judge, provider))))
-    }
-
-    /// Identifies the judge among the inputs of a stage, where no weights do.
-    pub(super) fn hash(&self) -> Option<String> {
-        match self {
-            Self::Local(_) => None,
-            Self::Remote(remote) => Some(remote.0.hash() + &remote.1.server),
-        }
+        let hash = judge.hash() + &provider.server;
+        Ok(Self { way: Way::Remote(Box::new((judge, provider))), hash })
     }
 }
 
@@ -57,13 +93,13 @@ impl Lab<'_> {
                 |model: &str| read::<Completion>(&stage.path(model).join("completions.jsonl"));
             let (candidates, baselines) = (completions(model)?, completions(other)?);
             let out = stage.path(model).join(format!("judgments-{baseline}.jsonl"));
-            let (judge, provider) = match &self.judge {
-                Judge::Local(weights) => {
+            let (judge, provider) = match &self.judge.way {
+                Way::Local(weights) => {
                     let load = || Lm::load(weights);
                     let method = self.recipe.judge.method;
                     return judge::run(load, &candidates, &baselines, method, &out, self.watch);
                 }
-                Judge::Remote(remote) => (&remote.0, &remote.1),
+                Way::Remote(remote) => (&remote.0, &remote.1),
             };
             let court = Court { judge, provider, orders: Orders::Both, sample: 0 };
             let spent = court.run(&candidates, &baselines, None, &out, self.watch)?.spent;

@@ -77,26 +77,9 @@ impl<'a> Lab<'a> {
             Some(_) => Weights::Script { script: one_file(&model)?, model: "base".into() },
             None => Weights::Files(model_path(&model)),
         };
-        let (judge, judge_hash) = match (&recipe.judge.remote, &recipe.judge.weights) {
-            (Some(remote), _) => {
-                let judge = Judge::remote(remote, &recipe.directory, cache, watch)?;
-                let hash = judge.hash().unwrap_or_default();
-                (judge, hash)
-            }
-            (None, None) => {
-                let judge = match &base {
-                    Weights::Script { script, .. } => {
-                        Weights::Script { script: script.clone(), model: "judge".into() }
-                    }
-                    files @ Weights::Files(_) => files.clone(),
-                };
-                (Judge::Local(judge), model.sha256.clone())
-            }
-            (None, Some(weights)) => {
-                let fetched = fetch("judge", weights)?;
-                (Judge::Local(Weights::Files(model_path(&fetched))), fetched.sha256)
-            }
-        };
+        let own =
+            recipe.judge.weights.as_ref().map(|weights| fetch("judge", weights)).transpose()?;
+        let judge = Judge::open(recipe, (&base, &model), own.as_ref(), cache, watch)?;
         let seed = fetch("seed", &recipe.seed.source)?;
         let corpus = fetch("corpus", &recipe.corpus.source)?;
         let EvalSet { prompts, sha256, .. } = eval_set(recipe, cache, watch)?;
@@ -122,7 +105,7 @@ impl<'a> Lab<'a> {
             prompts: prompt::hashes(),
         })?;
         keep_prompts(&run.path("prompts.jsonl"), &prompts)?;
-        let hashes = Hashes { base: model.sha256, judge: judge_hash, prompts: sha256 };
+        let hashes = Hashes { base: model.sha256, judge: judge.hash.clone(), prompts: sha256 };
         let replies = cache.join("replies.sqlite");
         Ok(Self { recipe, run, base, judge, rivals, replies, seed, corpus, prompts, hashes, watch })
     }
@@ -273,7 +256,7 @@ impl<'a> Lab<'a> {
 }
 
 /// Where a fetched model lies: its one file, or the directory of several.
-fn model_path(fetched: &Fetched) -> PathBuf {
+pub(super) fn model_path(fetched: &Fetched) -> PathBuf {
     match &fetched.files[..] {
         [file] => file.clone(),
         _ => fetched.root.clone(),

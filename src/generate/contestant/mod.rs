@@ -1,5 +1,8 @@
 //! Whose answers are compared, as data: a file of answers, a model behind a server or on this machine,
 //! or one that is still to be finetuned. Knows no judge.
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
@@ -21,16 +24,16 @@ use crate::{
 
 /// The baselines that come with the program, by name.
 const BUILT_IN: [(&str, &str); 10] = [
-    ("text-davinci-003", include_str!("../../baselines/text-davinci-003.toml")),
-    ("lima", include_str!("../../baselines/lima.toml")),
-    ("humpback-65b", include_str!("../../baselines/humpback-65b.toml")),
-    ("humpback-70b", include_str!("../../baselines/humpback-70b.toml")),
-    ("guanaco-65b", include_str!("../../baselines/guanaco-65b.toml")),
-    ("oasst-rlhf-33b", include_str!("../../baselines/oasst-rlhf-33b.toml")),
-    ("falcon-instruct-40b", include_str!("../../baselines/falcon-instruct-40b.toml")),
-    ("claude", include_str!("../../baselines/claude.toml")),
-    ("chatgpt", include_str!("../../baselines/chatgpt.toml")),
-    ("gpt-4", include_str!("../../baselines/gpt-4.toml")),
+    ("text-davinci-003", include_str!("../../../baselines/text-davinci-003.toml")),
+    ("lima", include_str!("../../../baselines/lima.toml")),
+    ("humpback-65b", include_str!("../../../baselines/humpback-65b.toml")),
+    ("humpback-70b", include_str!("../../../baselines/humpback-70b.toml")),
+    ("guanaco-65b", include_str!("../../../baselines/guanaco-65b.toml")),
+    ("oasst-rlhf-33b", include_str!("../../../baselines/oasst-rlhf-33b.toml")),
+    ("falcon-instruct-40b", include_str!("../../../baselines/falcon-instruct-40b.toml")),
+    ("claude", include_str!("../../../baselines/claude.toml")),
+    ("chatgpt", include_str!("../../../baselines/chatgpt.toml")),
+    ("gpt-4", include_str!("../../../baselines/gpt-4.toml")),
 ];
 
 /// A model, or what it once answered: a file of `baselines/`, or one's own.
@@ -282,65 +285,4 @@ fn local(path: &Path) -> Source {
 
 fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::Finish;
-
-    #[test]
-    fn every_built_in_baseline_can_be_read() {
-        let all: Vec<Contestant> = built_in().collect();
-        assert_eq!(all.len(), BUILT_IN.len());
-        for baseline in all {
-            let sources = baseline.outputs.iter();
-            for source in sources.chain(baseline.finetuned.as_ref().map(|pairs| &pairs.source)) {
-                assert!(source.sha256.is_some(), "{}: a download needs a checksum", baseline.name);
-            }
-            assert!(baseline.published.iter().all(|figure| figure.win_rate < 100.0));
-        }
-    }
-
-    #[test]
-    fn mistakes_in_a_contestants_file_are_named() {
-        let check = |text: &str, expected: &str| {
-            let error = Contestant::parse(text).unwrap_err();
-            assert!(format!("{error:#}").contains(expected), "{error:#}");
-        };
-        check("name = \"a\"", "expected one of outputs, endpoint, weights and finetuned");
-        let both = "name = \"a\"\n[outputs]\nfrom = []\n[endpoint]\nmodel = \"m\"";
-        check(both, "found 2");
-        check("name = \" \"\n[endpoint]\nmodel = \"m\"", "name is empty");
-        check("name = \"a\"\n[endpoint]\nmodel = \"m\"\nkey = \"k\"", "unknown field `key`");
-        let cold = "name = \"a\"\n[endpoint]\nmodel = \"m\"\n[settings]\ntemperature = -1";
-        check(cold, "expected a temperature");
-        let price = "\nprice = { prompt = -1, completion = 0 }";
-        check(&format!("name = \"a\"\n[endpoint]\nmodel = \"m\"{price}"), "price.prompt = -1");
-    }
-
-    #[test]
-    fn answers_are_found_by_id_or_by_their_prompt() {
-        let answer = |id: &str, instruction: &str| Completion {
-            id: id.into(),
-            instruction: instruction.into(),
-            output: format!("on {instruction}"),
-            generator: "g".into(),
-            dataset: "of the file".into(),
-            finish: Finish::Stop,
-        };
-        let prompt = |id: &str, instruction: &str| Prompt {
-            id: id.into(),
-            instruction: instruction.into(),
-            dataset: "of the set".into(),
-        };
-        let answers = vec![answer("x", "one"), answer(&content_id(&["two"]), "two")];
-        let found = select(answers.clone(), &[prompt("p2", "two"), prompt("x", "one")]).unwrap();
-        let rows: Vec<_> = found.iter().map(|row| (row.id.as_str(), row.output.as_str())).collect();
-        assert_eq!(rows, [("p2", "on two"), ("x", "on one")]);
-        assert!(found.iter().all(|row| row.dataset == "of the set"));
-        // The same id with another text is another prompt.
-        let error = select(answers, &[prompt("x", "one more"), prompt("y", "three")]).unwrap_err();
-        assert!(error.to_string().contains("no answer to 2 of 2 prompts"), "{error}");
-    }
 }
