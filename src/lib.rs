@@ -52,6 +52,9 @@ pub mod judge;
 // From judgments, our own or others', to numbers.
 pub mod scoring;
 
+// From scores to a verdict.
+pub mod gate;
+
 // From rows to pages.
 pub mod report;
 

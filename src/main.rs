@@ -12,7 +12,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "spyhop", version, propagate_version = true)]
 #[command(
-    after_help = "Exit codes: 0 done, 2 error.\n\nStart with:  spyhop run recipes/quickstart.toml\nOr with judgments that you have:  spyhop score annotations.json"
+    after_help = "Exit codes: 0 done, 2 error; of `check` also 1 regressed, 3 inconclusive.\n\nStart with:  spyhop run recipes/quickstart.toml\nOr with judgments that you have:  spyhop score annotations.json"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -21,7 +21,7 @@ struct Cli {
 
 fn main() -> ExitCode {
     match cmd::run(Cli::parse().verb) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             cmd::say(&format!("error: {error:#}"));
             ExitCode::from(2)

@@ -2,10 +2,13 @@
 #![expect(clippy::print_stderr)]
 
 mod budget;
+mod check;
 mod compare;
 mod convert;
+mod entrants;
 mod eval;
 mod fetch;
+mod init;
 mod judge_quality;
 mod judgments;
 mod leaderboard;
@@ -30,6 +33,8 @@ pub(crate) enum Verb {
     Plan(plan::PlanArgs),
     Report(report::ReportArgs),
     Eval(Box<eval::EvalArgs>),
+    Check(Box<check::CheckArgs>),
+    Init(init::InitArgs),
     JudgeQuality(Box<judge_quality::JudgeQualityArgs>),
     Score(score::ScoreArgs),
     Leaderboard(leaderboard::LeaderboardArgs),
@@ -40,12 +45,15 @@ pub(crate) enum Verb {
     Convert(convert::ConvertArgs),
 }
 
-pub(crate) fn run(verb: Verb) -> anyhow::Result<()> {
+/// Runs a verb; the exit code is 0 but where a check says otherwise.
+pub(crate) fn run(verb: Verb) -> anyhow::Result<u8> {
     match verb {
+        Verb::Check(args) => return check::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Plan(args) => plan::run(&args),
         Verb::Report(args) => report::run(&args),
         Verb::Eval(args) => eval::run(&args),
+        Verb::Init(args) => init::run(&args),
         Verb::JudgeQuality(args) => judge_quality::run(&args),
         Verb::Score(args) => score::run(&args),
         Verb::Leaderboard(args) => leaderboard::run(&args),
@@ -54,7 +62,8 @@ pub(crate) fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Replies(args) => replies::run(&args),
         Verb::Rank(args) => rank::run(&args),
         Verb::Convert(args) => convert::run(&args),
-    }
+    }?;
+    Ok(0)
 }
 
 /// Writes data to stdout. Who closes the pipe early, such as `head`, has what was wanted.

@@ -1,10 +1,10 @@
 //! What the verbs that ask a judge behind servers share: which servers, the key, and where replies are kept.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use spyhop::{
     judge::configured::Judge,
     lm::api::{Provider, Spent},
-    recipe::{Price, Server},
+    recipe::{Price, RemoteJudge, Server},
     source::cache_directory,
     watch::Watch,
 };
@@ -56,25 +56,38 @@ impl ServerArgs {
     /// The judge, with `--model` in the place of its own.
     pub(super) fn judge(&self, name_or_path: &str, watch: Watch) -> anyhow::Result<Judge> {
         let mut judge = Judge::load(name_or_path, &cache_directory()?, watch)?;
-        if let Some(model) = self.model.as_ref().filter(|model| **model != judge.model) {
-            judge.model.clone_from(model);
-            // The file's is that of the file's model.
-            judge.price = None;
-        }
-        judge.price = self.price.or(judge.price);
+        judge.ask(self.model.as_deref(), self.price);
         Ok(judge)
     }
 
     /// The servers, with the store of their replies; with `--offline`, the store alone.
     pub(super) fn provider(&self, ask: bool) -> anyhow::Result<Provider> {
-        let server = Server {
+        Provider::open(&self.server(), &self.store()?, self.offline || !ask)
+    }
+
+    /// A judge behind these servers, for a check.
+    pub(super) fn remote(&self, judge: &str) -> RemoteJudge {
+        RemoteJudge {
+            judge: judge.to_owned(),
+            model: self.model.clone(),
+            price: self.price,
+            server: self.server(),
+        }
+    }
+
+    fn server(&self) -> Server {
+        Server {
             endpoints: self.endpoint.clone(),
             key_env: self.key_env.clone(),
             key_file: self.key_file.clone(),
             concurrency: self.concurrency,
             timeout_seconds: self.timeout,
-        };
-        Provider::open(&server, &self.store()?, self.offline || !ask)
+        }
+    }
+
+    /// `--store`, if it was given.
+    pub(super) fn named_store(&self) -> Option<&Path> {
+        self.store.as_deref()
     }
 
     pub(super) fn store(&self) -> anyhow::Result<PathBuf> {

@@ -66,15 +66,7 @@ impl Judge {
         cache: &Path,
         watch: Watch,
     ) -> anyhow::Result<Self> {
-        let beside = directory.join(&remote.judge);
-        let place = beside.to_str().filter(|_| beside.exists()).unwrap_or(&remote.judge);
-        let mut judge = configured::Judge::load(place, cache, watch)?;
-        if let Some(model) = remote.model.as_ref().filter(|model| **model != judge.model) {
-            judge.model.clone_from(model);
-            // The file's is that of the file's model.
-            judge.price = None;
-        }
-        judge.price = remote.price.or(judge.price);
+        let judge = configured::Judge::remote(remote, directory, cache, watch)?;
         let provider = Provider::open(&remote.server, &cache.join("replies.sqlite"), false)?;
         let hash = judge.hash() + &provider.server;
         Ok(Self { way: Way::Remote(Box::new((judge, provider))), hash })

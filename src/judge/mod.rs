@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use family::shared_family;
 pub use quality::{HumanPair, human_pairs};
-pub use remote::{Court, Judged, Orders};
+pub use remote::{Court, Judged, Orders, Until, place_in_order};
 
 use crate::{
     lm::{Ask, Lm, Reply, Request},

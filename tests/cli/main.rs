@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod batch;
+mod check;
 mod contestants;
 mod eval;
 mod judgments;
@@ -44,6 +45,12 @@ impl Workplace {
     fn edit(&self, name: &str, from: &str, to: &str) {
         let text = fs::read_to_string(self.path(name)).unwrap();
         assert_eq!(text.matches(from).count(), 1, "{from:?} in {name}");
+        fs::write(self.path(name), text.replace(from, to)).unwrap();
+    }
+
+    /// Changes every place in a file.
+    fn edit_all(&self, name: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path(name)).unwrap();
         fs::write(self.path(name), text.replace(from, to)).unwrap();
     }
 

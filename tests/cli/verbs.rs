@@ -91,8 +91,7 @@ fn a_plan_is_what_a_run_does() {
 fn every_verb_explains_itself() {
     let workplace = Workplace::new();
     let help = workplace.run(&["--help"]);
-    let verbs =
-        "run plan report eval judge-quality fetch replies score leaderboard compare rank convert";
+    let verbs = "run plan report eval check init judge-quality fetch replies score leaderboard compare rank convert";
     for verb in verbs.split(' ') {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");
         let own = workplace.run(&[verb, "--help"]);

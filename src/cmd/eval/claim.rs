@@ -1,9 +1,5 @@
 //! A directory of judgments belongs to one judge and one set of answers: others would not compare.
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -12,7 +8,7 @@ use spyhop::{
     store::write_atomic,
 };
 
-use super::entrants::Entrant;
+use crate::cmd::entrants::Entrant;
 
 /// What a directory was made with (`eval.json`).
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -74,15 +70,6 @@ pub(super) fn claim(
     fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     let text = serde_json::to_string_pretty(&made)? + "\n";
     write_atomic(&std::path::absolute(&path)?, text.as_bytes())
-}
-
-/// A model's directory: a name may hold what a file name may not.
-pub(super) fn directory(out: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-    let directory = out.join(name.chars().map(plain).collect::<String>());
-    fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot create {}", directory.display()))?;
-    Ok(directory)
 }
 
 fn difference(before: &Made, now: &Made) -> Option<String> {

@@ -1,7 +1,6 @@
 mod anchors;
 pub(super) mod batch;
 mod claim;
-mod entrants;
 
 use std::{
     path::{Path, PathBuf},
@@ -11,13 +10,21 @@ use std::{
 use clap::ValueEnum;
 use spyhop::{
     generate::Contestant,
-    judge::{Court, Judged, Orders, shared_family},
-    lm::api::{Outlook, batch::SHARE},
+    judge::{Court, Judged, Orders, Until, shared_family},
+    lm::api::{Outlook, Spent, batch::SHARE},
     record::Completion,
     source::cache_directory,
+    stats::Estimate,
 };
 
-use super::{budget::Budget, convert, output::Format, progress::Progress, say, score, server};
+use super::{
+    budget::Budget,
+    convert,
+    entrants::{self, Asking},
+    output::Format,
+    progress::Progress,
+    say, score, server,
+};
 
 /// Have a judge model compare a model's answers with those of others
 ///
@@ -119,7 +126,13 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         }
     }
     let mut budget = Budget::new(args.max_cost.filter(|_| !args.server.offline));
-    let answers = entrants::answer(entrants, &prompts, args, &mut budget, &watch)?;
+    let asking = Asking {
+        out: args.out.clone(),
+        store: args.server.store()?,
+        offline: args.server.offline,
+        random_seed: args.random_seed,
+    };
+    let answers = entrants::answer(entrants, &prompts, &asking, &mut budget, &watch)?;
     let Some((candidate, baselines)) = answers.split_first() else { return Ok(()) };
 
     let court = Court { judge: &judge, provider: &provider, orders, sample: 0 };
@@ -136,7 +149,10 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     }
     let mut failed = 0;
     for (baseline, out) in baselines.iter().zip(&files) {
-        let until = args.until_decided.then_some(0.95);
+        let decided = |estimate: Option<&Estimate>, _: &Spent| {
+            estimate.is_some_and(|estimate| !estimate.includes(0.5))
+        };
+        let until = args.until_decided.then_some(&decided as Until);
         let judged = court.run(candidate, baseline, until, out, &watch)?;
         failed += judged.spent.failed;
         account(&judged, candidate, baseline, args.until_decided);
@@ -158,9 +174,9 @@ fn judgments(
     candidate: &[Completion],
     baseline: &[Completion],
 ) -> anyhow::Result<PathBuf> {
-    let name = claim::directory(out, &baseline[0].generator)?;
+    let name = entrants::directory(out, &baseline[0].generator)?;
     let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(claim::directory(out, &candidate[0].generator)?.join(format!("judgments-{name}.jsonl")))
+    Ok(entrants::directory(out, &candidate[0].generator)?.join(format!("judgments-{name}.jsonl")))
 }
 
 /// Says what the judge is to be asked and what it would cost, and asks if that is too much.
@@ -188,7 +204,7 @@ fn foresee(
 fn account(judged: &Judged, candidate: &[Completion], baseline: &[Completion], until: bool) {
     let (one, other) = (&candidate[0].generator, &baseline[0].generator);
     server::account(&format!("{one} against {other}"), &judged.spent);
-    match (until, judged.decided_after) {
+    match (until, judged.ended_after) {
         (true, Some(prompts)) => say(&format!(
             "decided after {prompts} of {} prompts: the rest was not asked",
             candidate.len()

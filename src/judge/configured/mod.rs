@@ -17,7 +17,13 @@ use anyhow::Context;
 pub use file::Sampling;
 pub use parser::{Parsed, Said};
 
-use crate::{model::Message, recipe::Price, record::content_id, source, watch::Watch};
+use crate::{
+    model::Message,
+    recipe::{Price, RemoteJudge},
+    record::content_id,
+    source,
+    watch::Watch,
+};
 use file::JudgeFile;
 use parser::Parser;
 use template::Template;
@@ -72,6 +78,33 @@ impl Judge {
             .with_context(|| format!("cannot read the judge {}", path.display()))?;
         Self::parse(&text, path.parent().unwrap_or(Path::new("")), cache, watch)
             .with_context(|| path.display().to_string())
+    }
+
+    /// The judge that a recipe or a check names, with its model and price; a file may lie in `directory`.
+    ///
+    /// # Errors
+    /// Those of [`Judge::load`].
+    pub fn remote(
+        remote: &RemoteJudge,
+        directory: &Path,
+        cache: &Path,
+        watch: Watch,
+    ) -> anyhow::Result<Self> {
+        let beside = directory.join(&remote.judge);
+        let place = beside.to_str().filter(|_| beside.is_file()).unwrap_or(&remote.judge);
+        let mut judge = Self::load(place, cache, watch)?;
+        judge.ask(remote.model.as_deref(), remote.price);
+        Ok(judge)
+    }
+
+    /// Puts another model in the place of the judge's own, and another price; the file's price is that
+    /// of the file's model alone.
+    pub fn ask(&mut self, model: Option<&str>, price: Option<Price>) {
+        if let Some(model) = model.filter(|model| *model != self.model) {
+            model.clone_into(&mut self.model);
+            self.price = None;
+        }
+        self.price = price.or(self.price);
     }
 
     fn parse(text: &str, directory: &Path, cache: &Path, watch: Watch) -> anyhow::Result<Self> {

@@ -13,7 +13,7 @@ use crate::{
     lm::api::{Call, Outlook, Provider, Spent},
     recipe::{JudgeMethod, Score},
     record::{Completion, Judgment, Order, Row, content_id},
-    stats::ConfidenceSequence,
+    stats::{ConfidenceSequence, Estimate},
     store::{Log, read_so_far, write},
     watch::{Event, Unit, Watch},
 };
@@ -43,8 +43,18 @@ pub struct Court<'a> {
 pub struct Judged {
     /// A question that got no reply has no row, and is asked again the next time.
     pub spent: Spent,
-    /// With a question to settle: after how many prompts it was, if it was.
-    pub decided_after: Option<usize>,
+    /// After how many prompts it was enough, if that was before the last.
+    pub ended_after: Option<usize>,
+}
+
+/// Says whether enough is judged, from the win rate by a confidence sequence at 95% (of prompts with a
+/// verdict in every order) and from what was spent. It is asked after every few prompts.
+pub type Until<'a> = &'a dyn Fn(Option<&Estimate>, &Spent) -> bool;
+
+/// Where a prompt stands in the order in which prompts are judged one by one. It is that of a hash of
+/// the prompt's id, which has nothing to do with how the prompt will be judged.
+pub fn place_in_order(prompt_id: &str) -> String {
+    content_id(&["order", prompt_id])
 }
 
 /// Prompts that are judged before a sequence is looked at.
@@ -68,8 +78,8 @@ impl Court<'_> {
         self.provider.outlook(&calls, self.judge.price)
     }
 
-    /// Judges every prompt of the candidate, into `out`; with `until`, only until a confidence sequence
-    /// at that level leaves a win rate of 1/2 out, prompts in an order of chance.
+    /// Judges every prompt of the candidate, into `out`; with `until`, in the order of [`place_in_order`],
+    /// and only until that says that it is enough.
     ///
     /// # Errors
     /// When the baseline lacks a prompt, or the store or `out` cannot be read or written. A question
@@ -78,7 +88,7 @@ impl Court<'_> {
         &self,
         candidates: &[Completion],
         baselines: &[Completion],
-        until: Option<f64>,
+        until: Option<Until>,
         out: &Path,
         watch: Watch,
     ) -> anyhow::Result<Judged> {
@@ -93,9 +103,9 @@ impl Court<'_> {
                 let all: Vec<&Match> = matches.iter().collect();
                 self.ask(&all, &mut log, &mut judged.spent, watch)?;
             }
-            Some(level) => {
-                judged.decided_after =
-                    self.settle(&matches, level, (out, &mut log), &mut judged.spent, watch)?;
+            Some(until) => {
+                judged.ended_after =
+                    self.settle(&matches, until, (out, &mut log), &mut judged.spent, watch)?;
             }
         }
         watch(Event::End);
@@ -105,11 +115,11 @@ impl Court<'_> {
         Ok(judged)
     }
 
-    /// Judges prompt after prompt until the sequence is decided; returns after how many it was.
+    /// Judges prompt after prompt until it is enough; returns after how many that was.
     fn settle(
         &self,
         matches: &[Match],
-        level: f64,
+        until: Until,
         (out, log): (&Path, &mut Log<Judgment>),
         spent: &mut Spent,
         watch: Watch,
@@ -121,9 +131,8 @@ impl Court<'_> {
                 _ => prompts.push(vec![pair]),
             }
         }
-        // By a hash of its id, the order has nothing to do with how a prompt will be judged.
-        prompts.sort_by_key(|looks| content_id(&["order", &looks[0].candidate.id]));
-        let mut sequence = ConfidenceSequence::betting(level);
+        prompts.sort_by_key(|looks| place_in_order(&looks[0].candidate.id));
+        let mut sequence = ConfidenceSequence::betting(0.95);
         let mut judged = 0;
         for some in prompts.chunks(LOOK_EVERY) {
             self.ask(&some.concat(), log, spent, watch)?;
@@ -138,7 +147,7 @@ impl Court<'_> {
                     sequence.push(score);
                 }
             }
-            if sequence.estimate().is_some_and(|estimate| !estimate.includes(0.5)) {
+            if until(sequence.estimate().as_ref(), spent) && judged < prompts.len() {
                 return Ok(Some(judged));
             }
         }

@@ -120,6 +120,9 @@ fn recorded_replies_give_the_row_of_the_leaderboard() {
 
     // Until it is decided: the same rows, but only as many prompts as settle the question.
     let early = directory.path().join("early.jsonl");
-    let judged = court.run(&candidates, &baselines, Some(0.95), &early, &nobody).unwrap();
-    assert!(judged.decided_after.is_some_and(|prompts| prompts < 100), "{judged:?}");
+    let undecided = |estimate: Option<&stats::Estimate>, _: &Spent| {
+        estimate.is_some_and(|estimate| !estimate.includes(0.5))
+    };
+    let judged = court.run(&candidates, &baselines, Some(&undecided), &early, &nobody).unwrap();
+    assert!(judged.ended_after.is_some_and(|prompts| prompts < 100), "{judged:?}");
 }

@@ -1,5 +1,8 @@
 //! Contestants and an eval set to answers: read where they are recorded, else asked for.
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use spyhop::{
@@ -12,8 +15,18 @@ use spyhop::{
     watch::Watch,
 };
 
-use super::{Budget, EvalArgs, claim};
-use crate::cmd::server;
+use super::{budget::Budget, server};
+
+/// How models are asked, and where their answers go.
+#[derive(Debug)]
+pub(super) struct Asking {
+    /// A directory for each model is made here.
+    pub(super) out: PathBuf,
+    /// The store of servers' replies.
+    pub(super) store: PathBuf,
+    pub(super) offline: bool,
+    pub(super) random_seed: u64,
+}
 
 /// A contestant at the start.
 #[derive(Debug)]
@@ -88,22 +101,22 @@ pub(super) fn enter<'a>(
 pub(super) fn answer(
     entrants: Vec<Entrant>,
     prompts: &[Prompt],
-    args: &EvalArgs,
+    asking: &Asking,
     budget: &mut Budget,
     watch: Watch,
 ) -> anyhow::Result<Vec<Vec<Completion>>> {
     let mut all = Vec::new();
     for entrant in entrants {
-        let out = claim::directory(&args.out, entrant.name())?.join("completions.jsonl");
+        let out = directory(&asking.out, entrant.name())?.join("completions.jsonl");
         let Entrant { contestant, ready, .. } = entrant;
         match ready {
             Ready::Answered(answers) => spyhop::store::write(&out, &answers)?,
             Ready::Local(weights, _) => {
                 let load = || Lm::load(&Weights::Files(weights));
-                let work = Work { out: &out, random_seed: args.random_seed, watch };
+                let work = Work { out: &out, random_seed: asking.random_seed, watch };
                 generate::run(&contestant.name, load, prompts, &contestant.settings, work)?;
             }
-            Ready::Served => serve(contestant, prompts, &out, args, budget, watch)?,
+            Ready::Served => serve(contestant, prompts, &out, asking, budget, watch)?,
         }
         all.push(read(&out)?);
     }
@@ -114,19 +127,19 @@ fn serve(
     contestant: &Contestant,
     prompts: &[Prompt],
     out: &Path,
-    args: &EvalArgs,
+    asking: &Asking,
     budget: &mut Budget,
     watch: Watch,
 ) -> anyhow::Result<()> {
     let name = &contestant.name;
     let endpoint = contestant.endpoint.as_ref().context("no endpoint")?;
-    let provider = Provider::open(&endpoint.server, &args.server.store()?, args.server.offline)?;
+    let provider = Provider::open(&endpoint.server, &asking.store, asking.offline)?;
     let served = Served {
         name,
         endpoint,
         provider: &provider,
         settings: &contestant.settings,
-        random_seed: args.random_seed,
+        random_seed: asking.random_seed,
     };
     budget.foresee(name, served.outlook(prompts, out)?)?;
     let spent = served.run(prompts, out, watch)?;
@@ -138,6 +151,15 @@ fn serve(
         prompts.len()
     );
     Ok(())
+}
+
+/// A model's directory: a name may hold what a file name may not.
+pub(super) fn directory(out: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let directory = out.join(name.chars().map(plain).collect::<String>());
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+    Ok(directory)
 }
 
 fn ready(

@@ -1,0 +1,82 @@
+//! Judgments to the scores of prompts, and what else is read off them.
+use std::collections::{BTreeMap, HashMap};
+
+use spyhop::{
+    gate::{Scored, output::Worst},
+    judge::{place_in_order, score},
+    recipe::Score,
+    record::{Completion, Judgment, Prompt},
+};
+
+use super::ready::Ready;
+
+/// Each prompt's score, from all looks at it.
+pub(super) fn by_prompt(rows: &[Judgment]) -> BTreeMap<String, Option<f64>> {
+    let mut looks: HashMap<&str, Vec<&Judgment>> = HashMap::new();
+    for row in rows {
+        looks.entry(&row.prompt_id).or_default().push(row);
+    }
+    let one = |(prompt, looks): (&str, Vec<&Judgment>)| {
+        (prompt.to_owned(), score(&looks, Score::Verdicts))
+    };
+    looks.into_iter().map(one).collect()
+}
+
+/// The first prompts of the order of judging.
+pub(super) fn scored(rows: &[Judgment], prompts: &[Prompt], ended: usize) -> Vec<Scored> {
+    let scores = by_prompt(rows);
+    let mut all: Vec<&Prompt> = prompts.iter().collect();
+    all.sort_by_key(|prompt| place_in_order(&prompt.id));
+    let one = |prompt: &&Prompt| Scored {
+        prompt: prompt.id.clone(),
+        dataset: prompt.dataset.clone(),
+        score: scores.get(&prompt.id).copied().flatten(),
+    };
+    all.iter().take(ended).map(one).collect()
+}
+
+/// How a judge has changed since the lock, if it has: any anchor whose outcome is another.
+pub(super) fn drift(
+    before: &BTreeMap<String, Option<f64>>,
+    now: &BTreeMap<String, Option<f64>>,
+) -> Option<String> {
+    if before.is_empty() {
+        return Some(
+            "the lock has no anchors to compare the judge with: `spyhop check --update`".to_owned(),
+        );
+    }
+    let changed = before.iter().filter(|(id, score)| now.get(*id) != Some(score)).count();
+    (changed > 0).then(|| {
+        format!(
+            "the judge has changed since the lock: {changed} of {} anchors have another outcome, so scores do not compare; `spyhop check --update`",
+            before.len()
+        )
+    })
+}
+
+/// Prompts that a comment shows.
+const WORST: usize = 10;
+
+/// The prompts on which the candidate did worst.
+pub(super) fn worst(direct: &[Scored], rows: &[Judgment], ready: &Ready) -> Vec<Worst> {
+    let mut lost: Vec<(f64, &Scored)> =
+        direct.iter().filter_map(|one| Some((one.score?, one))).collect();
+    lost.retain(|(score, _)| *score < 0.5);
+    lost.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.prompt.cmp(&b.1.prompt)));
+    let answer = |answers: &[Completion], id: &str| {
+        answers.iter().find(|one| one.id == id).map_or(String::new(), |one| one.output.clone())
+    };
+    let one = |&(score, scored): &(f64, &Scored)| {
+        let prompt = ready.prompts.iter().find(|one| one.id == scored.prompt)?;
+        let said = rows.iter().find(|row| row.prompt_id == prompt.id);
+        Some(Worst {
+            score,
+            dataset: scored.dataset.clone(),
+            instruction: prompt.instruction.clone(),
+            candidate: answer(&ready.candidate, &prompt.id),
+            reference: answer(&ready.reference, &prompt.id),
+            judge: said.map_or(String::new(), |row| row.reply.clone()),
+        })
+    };
+    lost.iter().take(WORST).filter_map(one).collect()
+}
