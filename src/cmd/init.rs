@@ -91,6 +91,7 @@ model = {model:?}
 
 [check.floors]          # below these nothing is known: inconclusive
 coverage = 0.9          # share of the judged prompts with a verdict in both orders
+consistency = 0.4       # share of the prompts on which the judge says the same in both orders
 # agreement = 0.65      # lower end of the judge's agreement with people
 
 [check.ceilings]        # above these it is red, whatever the judge says; shares of the answers

@@ -32,6 +32,9 @@ pub struct Evidence {
     /// Of the candidate against the reference, the prompts that were put to the judge, in the order in
     /// which that was.
     pub direct: Vec<Scored>,
+    /// Of those prompts, how many have a verdict in both orders, and on how many of them it is the same.
+    pub both_orders: usize,
+    pub same_in_both: usize,
     pub through: Vec<Against>,
     pub candidate_faults: Faults,
     pub reference_faults: Faults,
@@ -87,6 +90,8 @@ pub fn decide(check: &Check, evidence: &Evidence) -> anyhow::Result<Outcome> {
         prompts: evidence.prompts,
         judged: evidence.direct.len(),
         scored: scores.len(),
+        order_consistency: (evidence.both_orders > 0)
+            .then(|| evidence.same_in_both as f64 / evidence.both_orders as f64),
         parts,
         faults: fault_lines(&check.ceilings, evidence),
         candidate_characters: evidence.candidate_characters,
@@ -158,6 +163,15 @@ fn open(check: &Check, evidence: &Evidence, outcome: &Outcome) -> Vec<String> {
             outcome.judged,
             100.0 * coverage,
             100.0 * check.floors.coverage
+        ));
+    }
+    if let Some(share) = outcome.order_consistency.filter(|&share| share < check.floors.consistency)
+    {
+        reasons.push(format!(
+            "the judge says the same in both orders on {:.1}% of {} prompts, and {:.1}% are wanted: what it contradicts itself on looks like a tie",
+            100.0 * share,
+            evidence.both_orders,
+            100.0 * check.floors.consistency
         ));
     }
     if let Some(floor) = check.floors.agreement {

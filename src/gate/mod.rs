@@ -50,6 +50,8 @@ pub struct Outcome {
     pub prompts: usize,
     pub judged: usize,
     pub scored: usize,
+    /// Of the prompts judged in both orders, the share on which both verdicts agree.
+    pub order_consistency: Option<f64>,
     /// Against the reference itself, then through shared baselines, then by slice.
     pub parts: Vec<Part>,
     pub faults: Vec<FaultLine>,

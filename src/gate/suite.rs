@@ -72,6 +72,9 @@ pub struct Check {
 pub struct Floors {
     /// Share of the judged prompts with a score.
     pub coverage: f64,
+    /// Of the prompts judged in both orders, the share on which both verdicts agree. A judge that always
+    /// picks the first answer gives every candidate a half, which would pass for no difference.
+    pub consistency: f64,
     /// Lower end of the judge's agreement with people.
     pub agreement: Option<f64>,
 }
@@ -104,7 +107,7 @@ pub struct Budget {
 
 impl Default for Floors {
     fn default() -> Self {
-        Self { coverage: 0.9, agreement: None }
+        Self { coverage: 0.9, consistency: 0.4, agreement: None }
     }
 }
 
@@ -166,6 +169,7 @@ impl Check {
         );
         let shares = [
             ("floors.coverage", Some(self.floors.coverage)),
+            ("floors.consistency", Some(self.floors.consistency)),
             ("floors.agreement", self.floors.agreement),
             ("ceilings.empty", self.ceilings.empty),
             ("ceilings.repetition", self.ceilings.repetition),

@@ -78,6 +78,8 @@ fn green_is_withheld_where_something_is_not_known() {
     };
     let nothing = |_: &mut Evidence| {};
     expect("", &|one| one.ended_early = Some("the budget is used up".into()), "budget");
+    let contrary = |one: &mut Evidence| (one.both_orders, one.same_in_both) = (2001, 100);
+    expect("", &contrary, "the same in both orders on 5.0% of 2001 prompts");
     expect("", &|one| one.drift = Some("the judge has drifted".into()), "drifted");
     expect("floors = { agreement = 0.65 }", &nothing, "is not known");
     let known = "floors = { agreement = 0.65 }\nagreement = { estimate = 0.7, lower = 0.6, upper = 0.8, n = 9, measured_on = \"x\" }";

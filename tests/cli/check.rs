@@ -190,6 +190,15 @@ fn a_judge_that_says_nothing_is_never_green() {
 }
 
 #[test]
+fn a_judge_that_always_picks_the_first_is_never_green() {
+    let server = Server::new(|_, _| Act::Say("Verdict: A", 0));
+    let workplace = workplace();
+    let output = workplace.run(&ad_hoc("worse.json", &server.url, &[]));
+    assert!(output.starts_with("exit 3"), "{output}");
+    assert!(output.contains("the same in both orders on 0.0% of 60 prompts"), "{output}");
+}
+
+#[test]
 fn in_github_actions_it_annotates_and_summarises() {
     let server = Server::new(fair);
     let workplace = workplace();

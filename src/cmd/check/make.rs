@@ -19,7 +19,7 @@ use spyhop::{
 use super::{
     CheckArgs,
     ready::Ready,
-    scores::{by_prompt, drift, scored, worst},
+    scores::{by_prompt, drift, orders, scored, worst},
 };
 use crate::cmd::server;
 
@@ -52,6 +52,7 @@ impl Work<'_> {
         let ended = self.judge(&ready, &ready.reference, "reference", &mut evidence)?;
         let rows = self.rows(&ready, "reference")?;
         evidence.direct = scored(&rows, &ready.prompts, ended);
+        (evidence.both_orders, evidence.same_in_both) = orders(&rows, &evidence.direct);
         for (place, answers) in ready.baselines.iter().enumerate() {
             let baseline = &answers[0].generator;
             evidence.through.push(self.through(&ready, answers, baseline, locked, place)?);

@@ -5,7 +5,7 @@ use spyhop::{
     gate::{Scored, output::Worst},
     judge::{place_in_order, score},
     recipe::Score,
-    record::{Completion, Judgment, Prompt},
+    record::{Completion, Judgment, Order, Prompt, Verdict},
 };
 
 use super::ready::Ready;
@@ -33,6 +33,18 @@ pub(super) fn scored(rows: &[Judgment], prompts: &[Prompt], ended: usize) -> Vec
         score: scores.get(&prompt.id).copied().flatten(),
     };
     all.iter().take(ended).map(one).collect()
+}
+
+/// Of some prompts, how many have a verdict in both orders, and on how many of them it is the same.
+pub(super) fn orders(rows: &[Judgment], direct: &[Scored]) -> (usize, usize) {
+    let of = |order: Order| -> HashMap<&str, Verdict> {
+        let own = rows.iter().filter(|row| row.order == order);
+        own.filter_map(|row| Some((row.prompt_id.as_str(), row.verdict?))).collect()
+    };
+    let (first, second) = (of(Order::CandidateFirst), of(Order::BaselineFirst));
+    let both = |one: &&Scored| first.get(&*one.prompt).zip(second.get(&*one.prompt));
+    let verdicts: Vec<_> = direct.iter().filter_map(|one| both(&one)).collect();
+    (verdicts.len(), verdicts.iter().filter(|(first, second)| first == second).count())
 }
 
 /// How a judge has changed since the lock, if it has: any anchor whose outcome is another.
