@@ -1,4 +1,5 @@
-//! Causal attention over packed sequences, each confined to itself, with its backward pass.
+//! Causal attention over packed sequences, each confined to itself and to what it begins with, with its
+//! backward pass.
 //!
 //! Queries, keys and values come as token rows, (tokens, heads * head_size). Work is split by
 //! sequence and head; each piece writes a buffer of its own, (head, token, head_size), which is then
@@ -13,8 +14,8 @@ use super::{
     ops::{Cores, Matrix, Write, multiply, softmax, sum},
 };
 
-/// Query rows handled together: below the diagonal, whole blocks of scores are never computed.
-const BLOCK: usize = 64;
+/// Query rows handled together: above the diagonal, whole blocks of scores are never computed.
+pub(super) const BLOCK: usize = 64;
 
 /// Scratch memory of one layer's attention, reused from call to call.
 #[derive(Debug, Default)]
@@ -77,39 +78,48 @@ fn rows_of<'a>(
 
 /// `attended = softmax(causal(Q Kᵀ / √size)) V`.
 ///
-/// `probabilities` is resized to hold, for each sequence and head, a (tokens, tokens) matrix; the
+/// `sequences` are rows of queries, and `spans` the rows of keys and values that belong to each: as
+/// many, or more where a sequence goes on from tokens before it, which are a multiple of [`BLOCK`].
+/// Then each product is the one that the whole sequence would have met, and so is each bit.
+///
+/// `probabilities` is resized to hold, for each sequence and head, a (queries, keys) matrix; the
 /// backward pass reads it.
 pub(super) fn attend(
     config: &Config,
     sequences: &[Range<usize>],
+    spans: &[Range<usize>],
     [query, key, value]: [&[f32]; 3],
     probabilities: &mut Vec<f32>,
     scratch: &mut Scratch,
     attended: &mut [f32],
 ) {
     let shape = Shape::new(config);
-    let squares = sequences.iter().map(|sequence| sequence.len().pow(2));
-    probabilities.resize(squares.clone().sum::<usize>() * shape.heads, 0.0);
+    let areas = sequences.iter().zip(spans).map(|(sequence, span)| sequence.len() * span.len());
+    probabilities.resize(areas.clone().sum::<usize>() * shape.heads, 0.0);
     scratch.heads.resize(query.len(), 0.0);
     let by_head = |length: usize| std::iter::repeat_n(length, shape.heads);
     let tasks = sequences
         .iter()
-        .flat_map(|sequence| (0..shape.heads).map(move |head| (sequence, head)))
-        .zip(split(probabilities, squares.flat_map(by_head)))
+        .zip(spans)
+        .flat_map(|pair| (0..shape.heads).map(move |head| (pair, head)))
+        .zip(split(probabilities, areas.flat_map(by_head)))
         .zip(split(
             &mut scratch.heads,
             sequences.iter().flat_map(|sequence| by_head(sequence.len() * shape.size)),
         ));
     tasks.collect::<Vec<_>>().into_par_iter().for_each(
-        |(((sequence, head), probabilities), output)| {
-            let tokens = sequence.len();
+        |((((sequence, span), head), probabilities), output)| {
+            let tokens = span.len();
+            let before = tokens - sequence.len();
+            debug_assert!(before.is_multiple_of(BLOCK), "{before} tokens are no whole blocks");
             let key_head = head / shape.group;
-            for start in (0..tokens).step_by(BLOCK) {
+            for start in (before..tokens).step_by(BLOCK) {
                 let end = tokens.min(start + BLOCK);
-                let queries = rows_of(&shape, query, sequence, head, start..end, true);
-                let keys = rows_of(&shape, key, sequence, key_head, 0..end, false);
-                let values = rows_of(&shape, value, sequence, key_head, 0..end, false);
-                let block = &mut probabilities[start * tokens..end * tokens];
+                let rows = start - before..end - before;
+                let queries = rows_of(&shape, query, sequence, head, rows.clone(), true);
+                let keys = rows_of(&shape, key, span, key_head, 0..end, false);
+                let values = rows_of(&shape, value, span, key_head, 0..end, false);
+                let block = &mut probabilities[rows.start * tokens..rows.end * tokens];
                 let (write, cores) = (Write::Replace, Cores::One);
                 multiply(block, tokens, write, queries, keys.transposed(), shape.scale, cores);
                 for (row, scores) in block.chunks_mut(tokens).enumerate() {
@@ -121,7 +131,7 @@ pub(super) fn attend(
                     future.fill(0.0);
                 }
                 let block = Matrix::strided(block, end - start, end, tokens);
-                let output = &mut output[start * shape.size..end * shape.size];
+                let output = &mut output[rows.start * shape.size..rows.end * shape.size];
                 multiply(output, shape.size, write, block, values, 1.0, cores);
             }
         },

@@ -5,6 +5,8 @@
 //! candle's fused operations have no backward pass, and a pass written for the whole model reuses its
 //! memory.
 mod attention;
+mod beginnings;
+mod cache;
 mod chat;
 mod checkpoint;
 mod config;
@@ -15,7 +17,7 @@ mod ops;
 mod sampling;
 mod train;
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 pub use chat::{Chat, Example, Message, Role};
 pub use config::Config;
@@ -24,6 +26,7 @@ pub use network::Weights;
 pub use sampling::Sampling;
 pub use train::{Schedule, Training};
 
+use beginnings::Prompts;
 use network::{Packed, Pass};
 
 /// A model with its tokenizer and chat template.
@@ -67,53 +70,78 @@ impl Model {
 
     /// Natural-log probabilities of each continuation, token by token, given its prompt.
     ///
-    /// `seen` gets each result with its index, in order. Prompt and continuation together must fit
-    /// the model's context.
+    /// `seen` gets each result with its index. Prompt and continuation together must fit the model's
+    /// context. What prompts have in common at their beginning is run once.
     pub fn log_probabilities(
         &self,
         items: &[(Vec<u32>, Vec<u32>)],
         mut seen: impl FnMut(usize, Vec<f64>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let mut pass = Pass::forward_only();
-        let lengths = items.iter().map(|(prompt, continuation)| prompt.len() + continuation.len());
-        for group in groups(lengths, TOKENS_AT_ONCE) {
-            let (mut packed, mut labels) = (Packed::default(), Vec::new());
-            for (prompt, continuation) in &items[group.clone()] {
-                let start = packed.ids.len() + prompt.len();
-                labels.extend(continuation.iter().enumerate().map(|(i, &id)| (start + i - 1, id)));
-                packed.push(&[prompt.as_slice(), continuation].concat());
+        let whole = |(prompt, continuation): &(Vec<u32>, Vec<u32>)| {
+            [prompt.as_slice(), continuation].concat()
+        };
+        let whole: Vec<Vec<u32>> = items.iter().map(whole).collect();
+        let limits = items.iter().map(|(prompt, _)| prompt.len().saturating_sub(1));
+        let prompts = Prompts::new(whole.iter().map(Vec::as_slice).zip(limits));
+        self.score(prompts, |pass, group| {
+            let mut labels = Vec::new();
+            for (index, own, rows) in group {
+                let (prompt, continuation) = &items[*index];
+                // The row of the prompt's last token is among the own ones.
+                let row = rows.start + prompt.len() - 1 - own.start;
+                labels.extend(continuation.iter().enumerate().map(|(i, &id)| (row + i, id)));
             }
-            pass.forward(&self.weights, &packed, |_, _| {});
             let mut losses = pass.losses(&self.weights, &labels).into_iter();
-            for index in group {
-                let continuation = items[index].1.len();
-                seen(index, losses.by_ref().take(continuation).map(|loss| -loss).collect())?;
+            for (index, ..) in group {
+                let continuation = items[*index].1.len();
+                seen(*index, losses.by_ref().take(continuation).map(|loss| -loss).collect())?;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Natural-log probabilities of each of `choices` as the next token after each prompt.
+    ///
+    /// `seen` gets each result with its index. What prompts have in common at their beginning is run
+    /// once.
     pub fn next_token_log_probabilities(
         &self,
         items: &[(Vec<u32>, Vec<u32>)],
         mut seen: impl FnMut(usize, Vec<f64>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let mut pass = Pass::forward_only();
         let vocabulary = self.weights.config.vocabulary;
-        for group in groups(items.iter().map(|(prompt, _)| prompt.len()), TOKENS_AT_ONCE) {
-            let mut packed = Packed::default();
-            items[group.clone()].iter().for_each(|(prompt, _)| packed.push(prompt));
-            pass.forward(&self.weights, &packed, |_, _| {});
-            let rows: Vec<usize> =
-                packed.sequences.iter().map(|sequence| sequence.end - 1).collect();
-            let logits = pass.logits(&self.weights, &rows);
-            for (index, logits) in group.zip(logits.chunks_exact(vocabulary)) {
+        let prompts =
+            items.iter().map(|(prompt, _)| (prompt.as_slice(), prompt.len().saturating_sub(1)));
+        self.score(Prompts::new(prompts), |pass, group| {
+            let last: Vec<usize> = group.iter().map(|(.., rows)| rows.end - 1).collect();
+            let logits = pass.logits(&self.weights, &last);
+            for ((index, ..), logits) in group.iter().zip(logits.chunks_exact(vocabulary)) {
                 let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let total: f64 = logits.iter().map(|&l| f64::from(l - largest).exp()).sum();
                 let of = |&id: &u32| f64::from(logits[id as usize] - largest) - total.ln();
-                seen(index, items[index].1.iter().map(of).collect())?;
+                seen(*index, items[*index].1.iter().map(of).collect())?;
             }
+            Ok(())
+        })
+    }
+
+    /// Runs all prompts, a group at a time; `seen` gets each group's pass, with every prompt's index,
+    /// the tokens that it does not share, and their rows.
+    fn score(
+        &self,
+        mut prompts: Prompts,
+        mut seen: impl FnMut(&mut Pass, &[(usize, Range<usize>, Range<usize>)]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut pass = Pass::forward_only();
+        let order = prompts.order.clone();
+        let costs = order.iter().map(|&prompt| prompts.cost(prompt));
+        for places in groups(costs, TOKENS_AT_ONCE) {
+            let group = &order[places];
+            let ran = prompts.forward(&self.weights, &mut pass, group, |_, _, _| {});
+            let rows = group.iter().zip(ran);
+            let rows: Vec<_> =
+                rows.map(|(&prompt, ran)| (prompt, prompts.own(prompt), ran.rows)).collect();
+            seen(&mut pass, &rows)?;
         }
         Ok(())
     }
@@ -137,8 +165,8 @@ impl Model {
 const TOKENS_AT_ONCE: usize = 768;
 
 /// Cuts items into consecutive groups of at most `limit` tokens, or one item where it is longer.
-fn groups(lengths: impl Iterator<Item = usize>, limit: usize) -> Vec<std::ops::Range<usize>> {
-    let mut groups: Vec<std::ops::Range<usize>> = Vec::new();
+fn groups(lengths: impl Iterator<Item = usize>, limit: usize) -> Vec<Range<usize>> {
+    let mut groups: Vec<Range<usize>> = Vec::new();
     let mut tokens = 0;
     for (index, length) in lengths.enumerate() {
         match groups.last_mut() {

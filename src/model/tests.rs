@@ -58,11 +58,11 @@ fn chat() -> Chat {
     Chat::new(tokenizer, template.into(), Some(1), 2).unwrap()
 }
 
-fn model() -> Model {
+pub(super) fn model() -> Model {
     Model { weights: weights(&CONFIG), chat: chat() }
 }
 
-fn sequence(seed: u32, length: usize) -> Vec<u32> {
+pub(super) fn sequence(seed: u32, length: usize) -> Vec<u32> {
     (0..length as u32).map(|i| 3 + (i * i * 7 + i * seed + seed) % 37).collect()
 }
 
@@ -132,7 +132,7 @@ fn packed_sequences_do_not_see_each_other() {
     }
 }
 
-fn generate(model: &Model, requests: &[Generation]) -> Vec<Generated> {
+pub(super) fn generate(model: &Model, requests: &[Generation]) -> Vec<Generated> {
     let mut replies = vec![None; requests.len()];
     model
         .generate(

@@ -3,21 +3,23 @@
 //! A reply depends on its own request and seed alone. Every product gives the same row whatever rows
 //! stand beside it (tested in `ops`), each slot has a cache of its own, and each request its own
 //! random stream; so neither batching nor a resumed run changes a word.
-mod cache;
-
-use std::{collections::VecDeque, ops::Range};
+use std::{
+    collections::{HashMap, VecDeque},
+    ops::Range,
+    sync::Arc,
+};
 
 use rayon::prelude::*;
 
 use super::{
+    beginnings::{Prompts, Ran},
+    cache::{Cache, attend_cached},
     config::Config,
-    network::{Packed, Pass, Weights, output_logits},
+    network::{Pass, Weights, output_logits},
     ops::{Rotation, Write, linear, rms_norm, swiglu},
     sampling::{Sampler, Sampling},
 };
 use crate::record::Finish;
-
-use cache::{Cache, attend_cached};
 
 /// A prompt to be continued.
 #[derive(Clone, Debug)]
@@ -54,9 +56,19 @@ impl super::Model {
         mut finished: impl FnMut(usize, Generated) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let config = &self.weights.config;
+        let overlong = |request: &Generation| {
+            request.prompt.is_empty() || request.prompt.len() >= config.context
+        };
+        let shareable = |request: &Generation| match overlong(request) {
+            true => 0,
+            false => request.prompt.len() - 1,
+        };
+        let mut prompts = Prompts::new(
+            requests.iter().map(|request| (request.prompt.as_slice(), shareable(request))),
+        );
         let mut waiting: VecDeque<usize> = VecDeque::new();
-        for (index, request) in requests.iter().enumerate() {
-            match request.prompt.is_empty() || request.prompt.len() >= config.context {
+        for &index in &prompts.order {
+            match overlong(&requests[index]) {
                 true => finished(index, Generated { ids: Vec::new(), finish: Finish::Overlong })?,
                 false => waiting.push_back(index),
             }
@@ -68,10 +80,10 @@ impl super::Model {
         let mut step = StepBuffers::default();
         let mut slots: Vec<Slot> = Vec::new();
         loop {
-            let admitted = admit(&mut waiting, requests, &slots, config);
+            let admitted = admit(&mut waiting, requests, &prompts, &slots, config);
             if !admitted.is_empty() {
                 tokens(admitted.len());
-                slots.extend(prefill(&self.weights, &mut pass, requests, &admitted));
+                slots.extend(prefill(&self.weights, &mut pass, requests, &mut prompts, &admitted));
             }
             let mut active = Vec::with_capacity(slots.len());
             for slot in slots {
@@ -105,10 +117,18 @@ struct Slot {
     /// Tokens made so far.
     ids: Vec<u32>,
     sampler: Sampler,
+    /// Keys and values of what its prompt shares with others.
+    before: Vec<Arc<Cache>>,
+    /// Those of its own tokens.
     cache: Cache,
 }
 
 impl Slot {
+    /// The place of its last token in its sequence.
+    fn position(&self) -> usize {
+        self.before.iter().map(|kept| kept.length).sum::<usize>() + self.cache.length
+    }
+
     fn finish(&self, requests: &[Generation], end: u32) -> Option<Finish> {
         let full = self.cache.length >= self.cache.capacity;
         match self.ids.last() {
@@ -121,26 +141,35 @@ impl Slot {
     }
 }
 
-/// The cache that a request needs.
-fn capacity(request: &Generation, config: &Config) -> usize {
-    (request.prompt.len() + request.max_tokens).min(config.context)
+/// The cache that a request needs beyond the first `shared` tokens of its prompt.
+fn capacity(request: &Generation, shared: usize, config: &Config) -> usize {
+    (request.prompt.len() + request.max_tokens).min(config.context) - shared
+}
+
+/// Tokens that the caches of all slots hold, shared ones once.
+fn cached(slots: &[Slot]) -> usize {
+    let shared = slots.iter().flat_map(|slot| &slot.before);
+    let shared: HashMap<_, usize> = shared.map(|kept| (Arc::as_ptr(kept), kept.length)).collect();
+    let own: usize = slots.iter().map(|slot| slot.cache.capacity).sum();
+    own + shared.values().sum::<usize>()
 }
 
 /// Takes waiting requests, in order, as long as slots, caches and one prefill have room.
 fn admit(
     waiting: &mut VecDeque<usize>,
     requests: &[Generation],
+    prompts: &Prompts,
     slots: &[Slot],
     config: &Config,
 ) -> Vec<usize> {
     let mut admitted: Vec<usize> = Vec::new();
-    let mut cached: usize = slots.iter().map(|slot| slot.cache.capacity).sum();
+    let mut cached = cached(slots);
     let mut prompt_tokens = 0;
     while let Some(&next) = waiting.front() {
         let serving = slots.len() + admitted.len();
-        let prompt = requests[next].prompt.len();
-        cached += capacity(&requests[next], config);
-        prompt_tokens += prompt;
+        let (own, cost) = (prompts.own(next), prompts.cost(next));
+        cached += capacity(&requests[next], own.start, config) + cost - own.len();
+        prompt_tokens += cost;
         let fits = serving < SLOTS && cached <= CACHED_TOKENS;
         let small = admitted.is_empty() || prompt_tokens <= PREFILL_TOKENS;
         // A request too large for the budget is served alone.
@@ -158,36 +187,29 @@ fn prefill(
     weights: &Weights,
     pass: &mut Pass,
     requests: &[Generation],
+    prompts: &mut Prompts,
     admitted: &[usize],
 ) -> Vec<Slot> {
     let config = &weights.config;
-    let mut packed = Packed::default();
-    let mut slots: Vec<Slot> = Vec::new();
-    for &index in admitted {
-        let request = &requests[index];
-        packed.push(&request.prompt);
-        slots.push(Slot {
-            request: index,
-            ids: Vec::new(),
-            sampler: Sampler::new(request.sampling, request.seed),
-            cache: Cache::new(config, capacity(request, config)),
+    let cache = |&index: &usize| {
+        Cache::new(config, capacity(&requests[index], prompts.own(index).start, config))
+    };
+    let mut caches: Vec<Cache> = admitted.iter().map(cache).collect();
+    let ran = prompts.forward(weights, pass, admitted, |layer, state, own| {
+        caches.par_iter_mut().zip(own).for_each(|(cache, rows)| {
+            let (keys, values) = state.rows(config, rows);
+            cache.fill(config, layer, keys, values);
         });
-    }
-    let width = config.kv_heads * config.head_size;
-    pass.forward(weights, &packed, |layer, state| {
-        for (slot, sequence) in slots.iter_mut().zip(&packed.sequences) {
-            for (position, row) in sequence.clone().enumerate() {
-                let at = row * width..(row + 1) * width;
-                let (key, value) = (&state.key[at.clone()], &state.value[at]);
-                slot.cache.store(config, layer, position, key, value);
-            }
-        }
     });
-    let last: Vec<usize> = packed.sequences.iter().map(|sequence| sequence.end - 1).collect();
+    let last: Vec<usize> = ran.iter().map(|ran| ran.rows.end - 1).collect();
     let logits = pass.logits(weights, &last);
-    for (slot, sequence) in slots.iter_mut().zip(&packed.sequences) {
-        slot.cache.length = sequence.len();
-    }
+    let slot = |((&request, ran), mut cache): ((&usize, Ran), Cache)| {
+        cache.length = ran.rows.len();
+        let Generation { sampling, seed, .. } = requests[request];
+        let (ids, sampler) = (Vec::new(), Sampler::new(sampling, seed));
+        Slot { request, ids, sampler, before: ran.before, cache }
+    };
+    let mut slots: Vec<Slot> = admitted.iter().zip(ran).zip(caches).map(slot).collect();
     choose(&mut slots, &logits, config.vocabulary);
     slots
 }
@@ -243,7 +265,7 @@ fn decode_step(weights: &Weights, rotation: &Rotation, step: &mut StepBuffers, s
         let id = slot.ids[slot.ids.len() - 1] as usize;
         step.stream[index * hidden..][..hidden]
             .copy_from_slice(&embedding[id * hidden..][..hidden]);
-        positions[index] = slot.cache.length as u32;
+        positions[index] = slot.position() as u32;
     }
     let (part, replace) = (|at: &Range<usize>| &weights.data[at.clone()], Write::Replace);
     for (index, layer) in weights.layout.layers.iter().enumerate() {
@@ -261,7 +283,7 @@ fn decode_step(weights: &Weights, rotation: &Rotation, step: &mut StepBuffers, s
             .zip(step.key.par_chunks(key_width).zip(step.value.par_chunks(key_width)))
             .for_each(|(((slot, attended), query), (key, value))| {
                 slot.cache.store(config, index, slot.cache.length, key, value);
-                attend_cached(config, &slot.cache, index, query, attended);
+                attend_cached(config, &slot.before, &slot.cache, index, query, attended);
             });
         let output = part(&layer.attention_output);
         linear(&step.attended, output, &mut step.stream, query_width, Write::Add);

@@ -3,6 +3,7 @@
 //! Knows no tokenizer, no optimiser and no sampling: token ids and labels in, hidden states, losses
 //! and gradients out. The memory of a pass belongs to a [`Pass`] and is reused.
 mod backward;
+mod before;
 mod output;
 
 use std::ops::Range;
@@ -14,6 +15,8 @@ use super::{
 };
 
 use backward::Backward;
+pub(super) use before::Before;
+use before::Gathered;
 pub(super) use output::output_logits;
 
 /// The weights of a model in one arena.
@@ -24,20 +27,19 @@ pub struct Weights {
     pub data: Vec<f32>,
 }
 
-/// Sequences laid end to end; attention stays within each.
+/// Sequences laid end to end; attention stays within each, and within what it goes on from.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Packed {
     pub(super) ids: Vec<u32>,
     pub(super) positions: Vec<u32>,
     pub(super) sequences: Vec<Range<usize>>,
+    /// What each sequence goes on from, in order; the backward pass knows of none.
+    before: Vec<Vec<Before>>,
 }
 
 impl Packed {
     pub(super) fn push(&mut self, ids: &[u32]) {
-        let start = self.ids.len();
-        self.ids.extend_from_slice(ids);
-        self.positions.extend(0..ids.len() as u32);
-        self.sequences.push(start..self.ids.len());
+        self.push_after(Vec::new(), ids);
     }
 }
 
@@ -48,8 +50,8 @@ pub(super) struct LayerState {
     input_scale: Vec<f32>,
     normed: Vec<f32>,
     query: Vec<f32>,
-    pub(super) key: Vec<f32>,
-    pub(super) value: Vec<f32>,
+    key: Vec<f32>,
+    value: Vec<f32>,
     probabilities: Vec<f32>,
     attended: Vec<f32>,
     middle: Vec<f32>,
@@ -71,6 +73,7 @@ pub(super) struct Pass {
     pub(super) hidden: Vec<f32>,
     activated: Vec<f32>,
     attention: attention::Scratch,
+    gathered: Gathered,
     backward: Backward,
     /// Rotary tables as long as the longest position so far.
     rotation: Option<(usize, Rotation)>,
@@ -95,6 +98,7 @@ impl Pass {
             hidden: Vec::new(),
             activated: Vec::new(),
             attention: attention::Scratch::default(),
+            gathered: Gathered::default(),
             backward: Backward::default(),
             rotation: None,
         }
@@ -127,6 +131,7 @@ impl Pass {
         for (row, &id) in self.stream.chunks_exact_mut(hidden).zip(&packed.ids) {
             row.copy_from_slice(&embedding[id as usize * hidden..][..hidden]);
         }
+        let spans = packed.spans();
         let shared = self.layers.len() == 1;
         for (index, layout) in weights.layout.layers.iter().enumerate() {
             let state = &mut self.layers[if shared { 0 } else { index }];
@@ -147,10 +152,13 @@ impl Pass {
             rotation.apply(&mut state.query, &packed.positions, false);
             rotation.apply(&mut state.key, &packed.positions, false);
             seen(index, state);
+            let own = [&state.key[..], &state.value];
+            let [key, value] = self.gathered.of(config, packed, index, own);
             attend(
                 config,
                 &packed.sequences,
-                [&state.query, &state.key, &state.value],
+                &spans,
+                [&state.query, key, value],
                 &mut state.probabilities,
                 &mut self.attention,
                 &mut state.attended,

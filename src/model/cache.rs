@@ -1,0 +1,139 @@
+//! Keys and values that are kept: of a reply under way, or of a beginning that many prompts share; and
+//! attention over them.
+use std::{ops::Range, sync::Arc};
+
+use pulp::Arch;
+
+use super::{config::Config, ops::softmax};
+
+/// Keys and values of consecutive tokens.
+#[derive(Debug)]
+pub(super) struct Cache {
+    /// (layer, head, size, capacity): a position is a column, so that the scores of many positions
+    /// are computed side by side.
+    keys: Vec<f32>,
+    /// (layer, head, capacity, size).
+    values: Vec<f32>,
+    pub(super) length: usize,
+    pub(super) capacity: usize,
+}
+
+impl Cache {
+    pub(super) fn new(config: &Config, capacity: usize) -> Self {
+        let size = config.layers * config.kv_heads * config.head_size * capacity;
+        Self { keys: vec![0.0; size], values: vec![0.0; size], length: 0, capacity }
+    }
+
+    /// Where one layer's keys, or values, lie.
+    fn layer(&self, config: &Config, layer: usize) -> Range<usize> {
+        let size = config.kv_heads * config.head_size * self.capacity;
+        layer * size..(layer + 1) * size
+    }
+
+    /// Stores one token's key and value rows at `position`.
+    pub(super) fn store(
+        &mut self,
+        config: &Config,
+        layer: usize,
+        position: usize,
+        key: &[f32],
+        value: &[f32],
+    ) {
+        let (size, capacity) = (config.head_size, self.capacity);
+        let at = self.layer(config, layer);
+        let (keys, values) = (&mut self.keys[at.clone()], &mut self.values[at]);
+        for head in 0..config.kv_heads {
+            for i in 0..size {
+                keys[(head * size + i) * capacity + position] = key[head * size + i];
+            }
+            values[(head * capacity + position) * size..][..size]
+                .copy_from_slice(&value[head * size..][..size]);
+        }
+    }
+
+    /// Stores a layer's key and value rows from the beginning on.
+    pub(super) fn fill(&mut self, config: &Config, layer: usize, keys: &[f32], values: &[f32]) {
+        let width = config.kv_heads * config.head_size;
+        let rows = keys.chunks_exact(width).zip(values.chunks_exact(width));
+        for (position, (key, value)) in rows.enumerate() {
+            self.store(config, layer, position, key, value);
+        }
+    }
+
+    /// A layer's key and value rows, as they were stored.
+    pub(super) fn rows(&self, config: &Config, layer: usize, keys: &mut [f32], values: &mut [f32]) {
+        let (size, capacity) = (config.head_size, self.capacity);
+        let width = config.kv_heads * size;
+        let at = self.layer(config, layer);
+        let (kept_keys, kept_values) = (&self.keys[at.clone()], &self.values[at]);
+        for i in 0..width {
+            let column = &kept_keys[i * capacity..][..self.length];
+            for (row, key) in keys.chunks_exact_mut(width).zip(column) {
+                row[i] = *key;
+            }
+        }
+        for (position, row) in values.chunks_exact_mut(width).enumerate() {
+            for (head, part) in row.chunks_exact_mut(size).enumerate() {
+                part.copy_from_slice(&kept_values[(head * capacity + position) * size..][..size]);
+            }
+        }
+    }
+}
+
+/// One token's attention over what its sequence goes on from and over its own cache, its own position
+/// included. Where the one ends and the other begins changes no sum.
+pub(super) fn attend_cached(
+    config: &Config,
+    before: &[Arc<Cache>],
+    own: &Cache,
+    layer: usize,
+    query: &[f32],
+    output: &mut [f32],
+) {
+    let size = config.head_size;
+    let group = config.heads / config.kv_heads;
+    let scale = 1.0 / (size as f32).sqrt();
+    let parts = || {
+        let before = before.iter().map(|cache| (&**cache, cache.length));
+        before.chain([(own, own.length + 1)])
+    };
+    let mut scores = vec![0.0; parts().map(|(_, seen)| seen).sum()];
+    for (head, (query, output)) in
+        query.chunks_exact(size).zip(output.chunks_exact_mut(size)).enumerate()
+    {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                scores.fill(0.0);
+                let mut rest = &mut scores[..];
+                for (cache, seen) in parts() {
+                    let (scores, after) = rest.split_at_mut(seen);
+                    let keys =
+                        cache.layer(config, layer).start + head / group * size * cache.capacity;
+                    for (i, query) in query.iter().enumerate() {
+                        let keys = &cache.keys[keys + i * cache.capacity..][..seen];
+                        for (score, key) in scores.iter_mut().zip(keys) {
+                            *score += query * scale * key;
+                        }
+                    }
+                    rest = after;
+                }
+                softmax(&mut scores);
+                output.fill(0.0);
+                let mut weights = &scores[..];
+                for (cache, seen) in parts() {
+                    let (part, after) = weights.split_at(seen);
+                    let values =
+                        cache.layer(config, layer).start + head / group * size * cache.capacity;
+                    for (position, weight) in part.iter().enumerate() {
+                        let values = &cache.values[values + position * size..][..size];
+                        for (output, value) in output.iter_mut().zip(values) {
+                            *output += weight * value;
+                        }
+                    }
+                    weights = after;
+                }
+            },
+        );
+    }
+}
