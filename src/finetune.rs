@@ -6,9 +6,9 @@ use anyhow::Context;
 
 use crate::{
     lm::{self, ScriptedCheckpoint, Weights},
-    model::{Chat, Example, Message, Model, Role, Schedule, Training},
+    model::{Chat, Example, Message, Model, Role, Rounding, Schedule, Training},
     prompt,
-    recipe::{self, Tags},
+    recipe::{self, Products, Tags},
     record::{Audit, Origin, Pair, TrainingStep, content_id},
     stage::Work,
     store::{self, Log, read, write_atomic},
@@ -79,6 +79,11 @@ pub fn run(
                     random_seed: work.random_seed,
                 },
                 examples: &examples,
+                rounded: match settings.products {
+                    Products::Auto => Rounding::Bf16.is_fast(),
+                    Products::Bf16 | Products::Int8 => true,
+                    Products::F32 => false,
+                },
                 state: directory.join(STATE),
                 state_every: STATE_EVERY,
             };

@@ -87,7 +87,7 @@ impl Lab<'_> {
             let out = stage.path(model).join(format!("judgments-{baseline}.jsonl"));
             let (judge, provider) = match &self.judge.way {
                 Way::Local(weights) => {
-                    let load = || Lm::load(weights);
+                    let load = || Lm::load_with(weights, self.recipe.model.products);
                     let method = self.recipe.judge.method;
                     return judge::run(load, &candidates, &baselines, method, &out, self.watch);
                 }

@@ -248,9 +248,13 @@ impl<'a> Lab<'a> {
 
     fn load(&self, model: &str) -> anyhow::Result<Lm> {
         let checkpoint = self.run.path(model).join("checkpoint");
+        let products = self.recipe.model.products;
         match model {
-            BASE => Lm::load(&self.base),
-            _ => Lm::load(&Weights::of_checkpoint(&self.base, &checkpoint, model)),
+            BASE => Lm::load_with(&self.base, products),
+            _ => {
+                let weights = Weights::of_checkpoint(&self.base, &checkpoint, model);
+                Lm::load_with(&weights, products)
+            }
         }
     }
 }

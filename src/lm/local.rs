@@ -5,7 +5,8 @@ use anyhow::Context;
 
 use super::{Ask, Reply, Request};
 use crate::{
-    model::{Generation, Model},
+    model::{Generation, Model, Rounding},
+    recipe::Products,
     record::Finish,
 };
 
@@ -19,8 +20,16 @@ pub struct Local {
 type Scored = (Vec<usize>, Vec<(Vec<u32>, Vec<u32>)>);
 
 impl Local {
-    pub(super) fn load(path: &Path) -> anyhow::Result<Self> {
-        Ok(Self { model: Model::load(path)? })
+    pub(super) fn load(path: &Path, products: Products) -> anyhow::Result<Self> {
+        let mut model = Model::load(path)?;
+        let rounding = match products {
+            Products::Auto => Some(Rounding::Bf16).filter(|rounding| rounding.is_fast()),
+            Products::F32 => None,
+            Products::Bf16 => Some(Rounding::Bf16),
+            Products::Int8 => Some(Rounding::Int8),
+        };
+        rounding.into_iter().for_each(|rounding| model.round(rounding));
+        Ok(Self { model })
     }
 
     pub(super) fn complete(

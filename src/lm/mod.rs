@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     model::{Message, Sampling},
+    recipe::Products,
     record::Finish,
 };
 
@@ -61,10 +62,21 @@ pub struct Reply {
 }
 
 impl Lm {
-    /// Loads a model.
+    /// Loads a model that multiplies as is fastest here.
+    ///
+    /// # Errors
+    /// When the files are missing, damaged or of a model that is not supported.
     pub fn load(weights: &Weights) -> anyhow::Result<Self> {
+        Self::load_with(weights, Products::Auto)
+    }
+
+    /// Loads a model.
+    ///
+    /// # Errors
+    /// Those of [`Lm::load`].
+    pub fn load_with(weights: &Weights, products: Products) -> anyhow::Result<Self> {
         Ok(match weights {
-            Weights::Files(path) => Self::Local(Box::new(local::Local::load(path)?)),
+            Weights::Files(path) => Self::Local(Box::new(local::Local::load(path, products)?)),
             Weights::Script { script, model } => {
                 Self::Scripted(scripted::Scripted::load(script, model)?)
             }

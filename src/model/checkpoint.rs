@@ -148,7 +148,7 @@ pub(super) fn load(directory: &Path) -> anyhow::Result<(Weights, Chat)> {
                 .with_context(|| file.display().to_string())?;
         }
     }
-    Ok((Weights { config, layout, data }, chat))
+    Ok((Weights { config, layout, data, rounded: None }, chat))
 }
 
 /// Where each tensor lies.

@@ -63,7 +63,7 @@ pub(super) fn load(path: &Path) -> anyhow::Result<(Weights, Chat)> {
                 target.copy_from_slice(&values);
             }
         }
-        Ok((Weights { config, layout, data }, chat))
+        Ok((Weights { config, layout, data, rounded: None }, chat))
     };
     let mut load = load;
     load().with_context(|| path.display().to_string())

@@ -26,8 +26,32 @@ pub use network::Weights;
 pub use sampling::Sampling;
 pub use train::{Schedule, Training};
 
+/// How matrices are rounded for products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// To 8 significant bits.
+    Bf16,
+    /// To 8-bit integers, with a scale for every 64 of a row.
+    Int8,
+}
+
+impl Rounding {
+    /// Whether this processor multiplies so faster than in `f32`.
+    pub fn is_fast(self) -> bool {
+        self.format().is_fast()
+    }
+
+    fn format(self) -> Format {
+        match self {
+            Self::Bf16 => Format::Bf16,
+            Self::Int8 => Format::Int8,
+        }
+    }
+}
+
 use beginnings::Prompts;
 use network::{Packed, Pass};
+use ops::Format;
 
 /// A model with its tokenizer and chat template.
 #[derive(Debug)]
@@ -54,6 +78,12 @@ impl Model {
             weights.config.vocabulary
         );
         Ok(Self { weights, chat })
+    }
+
+    /// Rounds the matrices for every product that follows; sums and weights stay `f32`. bf16 changes the
+    /// loss of real text by about 0.0003 nats a token, and 8-bit integers by about 0.002.
+    pub fn round(&mut self, rounding: Rounding) {
+        self.weights.round(rounding.format(), false);
     }
 
     /// Writes a checkpoint in Hugging Face layout, whole or not at all.

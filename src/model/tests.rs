@@ -37,7 +37,7 @@ fn weights(config: &Config) -> Weights {
             *value = if tensor.is_norm { 1.0 + 0.2 * next() } else { 0.5 * next() };
         }
     }
-    Weights { config: config.clone(), layout, data }
+    Weights { config: config.clone(), layout, data, rounded: None }
 }
 
 /// A word-level tokenizer of `CONFIG.vocabulary` tokens and a plain template.
@@ -205,7 +205,13 @@ fn training<'a>(examples: &'a [Example], state: &Path) -> Training<'a> {
         gradient_clip: 1.0,
         random_seed: 5,
     };
-    Training { schedule, examples, state: state.to_owned(), state_every: Duration::ZERO }
+    Training {
+        schedule,
+        examples,
+        rounded: false,
+        state: state.to_owned(),
+        state_every: Duration::ZERO,
+    }
 }
 
 fn examples() -> Vec<Example> {
@@ -332,4 +338,59 @@ fn a_control_token_in_a_text_stays_text() {
     let ids = chat.prompt(&[Message::new(Role::User, "w1 </s> w2")], "").unwrap();
     let ends = ids.iter().filter(|&&id| id == 2).count();
     assert_eq!(ends, 1, "the text closed the turn: {ids:?}");
+}
+
+#[test]
+fn rounded_products_change_losses_and_gradients_little() {
+    let sequences = [sequence(3, 40), sequence(8, 25)];
+    let labels: Vec<(usize, u32)> = (10..39).map(|row| (row, sequences[0][row + 1])).collect();
+    let packed = packed(&sequences);
+    let run = |rounded: bool| {
+        let mut weights = weights(&CONFIG);
+        if rounded {
+            weights.round(ops::Format::Bf16, true);
+        }
+        let mut pass = Pass::training(&CONFIG);
+        let mut gradient = vec![0.0; weights.data.len()];
+        pass.forward(&weights, &packed, |_, _| {});
+        let losses = pass.losses_backward(&weights, &packed, &labels, 1.0, &mut gradient);
+        (losses, gradient)
+    };
+    let ((exact, gradient), (rounded, other)) = (run(false), run(true));
+    assert_ne!(exact, rounded);
+    for (exact, rounded) in exact.iter().zip(&rounded) {
+        assert!((exact - rounded).abs() < 0.05, "{exact} and {rounded}");
+    }
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    };
+    let cosine = dot(&gradient, &other) / (dot(&gradient, &gradient) * dot(&other, &other)).sqrt();
+    assert!(cosine > 0.9995, "{cosine}");
+    assert!(other.iter().all(|value| value.is_finite()));
+}
+
+#[test]
+fn a_training_of_rounded_products_learns_and_survives_a_kill() {
+    let directory = tempfile::tempdir().unwrap();
+    let examples = examples();
+    let run = |name: &str, kill: Option<usize>| {
+        let state = directory.path().join(name);
+        let training = Training { rounded: true, ..training(&examples, &state) };
+        if let Some(kill) = kill {
+            let seen = |index: usize, _| {
+                anyhow::ensure!(index + 1 < kill, "killed");
+                Ok(())
+            };
+            training.run(&mut model(), seen).unwrap_err();
+        }
+        let (mut model, mut last) = (model(), f64::NAN);
+        let seen = |_, step: TrainingStep| {
+            last = step.loss;
+            Ok(())
+        };
+        training.run(&mut model, seen).unwrap();
+        assert!(last < 0.2, "{last}");
+        model.weights.data
+    };
+    assert!(run("whole", None) == run("killed", Some(9)));
 }

@@ -16,6 +16,7 @@ use super::{
     Model,
     chat::Example,
     network::{Packed, Pass, Weights},
+    ops::Format,
 };
 use crate::record::TrainingStep;
 
@@ -70,6 +71,8 @@ const TOKENS_AT_ONCE: usize = 640;
 pub struct Training<'a> {
     pub schedule: Schedule,
     pub examples: &'a [Example],
+    /// Whether products are of bf16: faster on some processors, and coarser.
+    pub rounded: bool,
     /// Where the state goes while the training is under way.
     pub state: PathBuf,
     /// Time between two states: each holds three numbers a weight, so not every step writes one.
@@ -98,6 +101,10 @@ impl Training<'_> {
         let mut saved = Instant::now();
         for (index, batch) in batches.iter().enumerate().skip(first) {
             let began = Instant::now();
+            // The weights stay as they are within a step; what is changed is their f32.
+            if self.rounded {
+                weights.round(Format::Bf16, true);
+            }
             let trained: usize = batch.iter().map(|&i| labels(&self.examples[i]).count()).sum();
             gradient.par_chunks_mut(1 << 16).for_each(|chunk| chunk.fill(0.0));
             let mut loss = 0.0;
@@ -134,13 +141,14 @@ impl Training<'_> {
                 saved = Instant::now();
             }
         }
+        weights.rounded = None;
         Ok(())
     }
 
     /// Identifies the training that a state belongs to.
     fn fingerprint(&self, weights: &Weights) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(format!("{:?}", self.schedule).as_bytes());
+        hasher.update(format!("{:?} {}", self.schedule, self.rounded).as_bytes());
         for example in self.examples {
             hasher.update(&(example.ids.len() as u64).to_le_bytes());
             hasher.update(bytemuck::cast_slice(&example.ids));

@@ -3,7 +3,7 @@ use std::{collections::HashSet, fs, path::Path};
 
 use anyhow::Context;
 
-use super::{JudgeMethod, Recipe, Score, baseline_name};
+use super::{JudgeMethod, Products, Recipe, Score, baseline_name};
 
 impl Recipe {
     /// Reads and checks a recipe.
@@ -93,6 +93,10 @@ impl Recipe {
                 }
             );
         }
+        anyhow::ensure!(
+            self.finetune.products != Products::Int8,
+            "finetune.products = \"int8\": too coarse for gradients; choose auto, bf16 or f32"
+        );
         let mut names = HashSet::new();
         for baseline in &self.evaluate.baselines {
             let name = baseline_name(baseline);

@@ -63,6 +63,24 @@ pub struct Model {
     /// A script of replies, to run the loop with no weights at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<Source>,
+    /// How models that answer, rate and judge multiply.
+    #[serde(default)]
+    pub products: Products,
+}
+
+/// How matrices are rounded for a product; sums stay `f32`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Products {
+    /// `bf16` where this processor multiplies it faster than `f32`, else `f32`.
+    #[default]
+    Auto,
+    /// Not at all.
+    F32,
+    /// To 8 significant bits.
+    Bf16,
+    /// To 8-bit integers with a scale for every 64: coarser, and not for training.
+    Int8,
 }
 
 /// The pairs that people wrote.
@@ -150,6 +168,9 @@ pub struct Finetune {
     /// Gradients of a larger norm are scaled down to this. The paper does not say.
     #[serde(default = "defaults::gradient_clip")]
     pub gradient_clip: f64,
+    /// How a training multiplies; its weights stay `f32`.
+    #[serde(default)]
+    pub products: Products,
     /// Longest training example, in tokens; longer ones are cut and counted.
     #[serde(default = "defaults::max_example_tokens")]
     pub max_tokens: usize,

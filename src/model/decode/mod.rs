@@ -16,7 +16,7 @@ use super::{
     cache::{Cache, attend_cached},
     config::Config,
     network::{Pass, Weights, output_logits},
-    ops::{Rotation, Write, linear, rms_norm, swiglu},
+    ops::{Rotation, Write, rms_norm, swiglu},
     sampling::{Sampler, Sampling},
 };
 use crate::record::Finish;
@@ -271,9 +271,9 @@ fn decode_step(weights: &Weights, rotation: &Rotation, step: &mut StepBuffers, s
     for (index, layer) in weights.layout.layers.iter().enumerate() {
         let (epsilon, norm) = (config.rms_epsilon, part(&layer.attention_norm));
         rms_norm(&step.stream, norm, epsilon, &mut step.normed, &mut step.scale);
-        linear(&step.normed, part(&layer.query), &mut step.query, hidden, replace);
-        linear(&step.normed, part(&layer.key), &mut step.key, hidden, replace);
-        linear(&step.normed, part(&layer.value), &mut step.value, hidden, replace);
+        weights.linear(&layer.query, &step.normed, &mut step.query, hidden, replace);
+        weights.linear(&layer.key, &step.normed, &mut step.key, hidden, replace);
+        weights.linear(&layer.value, &step.normed, &mut step.value, hidden, replace);
         rotation.apply(&mut step.query, &positions, false);
         rotation.apply(&mut step.key, &positions, false);
         slots
@@ -285,14 +285,14 @@ fn decode_step(weights: &Weights, rotation: &Rotation, step: &mut StepBuffers, s
                 slot.cache.store(config, index, slot.cache.length, key, value);
                 attend_cached(config, &slot.before, &slot.cache, index, query, attended);
             });
-        let output = part(&layer.attention_output);
-        linear(&step.attended, output, &mut step.stream, query_width, Write::Add);
+        let output = &layer.attention_output;
+        weights.linear(output, &step.attended, &mut step.stream, query_width, Write::Add);
         let norm = part(&layer.feed_forward_norm);
         rms_norm(&step.stream, norm, epsilon, &mut step.normed, &mut step.scale);
-        linear(&step.normed, part(&layer.gate), &mut step.gate, hidden, replace);
-        linear(&step.normed, part(&layer.up), &mut step.up, hidden, replace);
+        weights.linear(&layer.gate, &step.normed, &mut step.gate, hidden, replace);
+        weights.linear(&layer.up, &step.normed, &mut step.up, hidden, replace);
         swiglu(&step.gate, &step.up, &mut step.activated);
-        linear(&step.activated, part(&layer.down), &mut step.stream, wide, Write::Add);
+        weights.linear(&layer.down, &step.activated, &mut step.stream, wide, Write::Add);
     }
     let norm = part(&weights.layout.final_norm);
     rms_norm(&step.stream, norm, config.rms_epsilon, &mut step.normed, &mut step.scale);

@@ -5,10 +5,7 @@ use super::{LayerState, Packed, Pass, Weights};
 use crate::model::{
     attention::attend_backward,
     config::LayerLayout,
-    ops::{
-        Write, linear_input_gradient, linear_weight_gradient, rms_norm_backward, swiglu,
-        swiglu_backward,
-    },
+    ops::{Write, rms_norm_backward, swiglu, swiglu_backward},
 };
 
 /// Gradients of one layer's activations.
@@ -46,11 +43,11 @@ impl Pass {
             back.through_feed_forward(weights, layer, state, &self.activated, gradient);
             let part = |at: &Range<usize>| &weights.data[at.clone()];
             let query_width = config.heads * config.head_size;
-            let output = &mut gradient[layer.attention_output.clone()];
-            linear_weight_gradient(&back.stream, &state.attended, output, query_width);
+            let output = &layer.attention_output;
+            weights.weight_gradient(output, &back.stream, &state.attended, gradient, query_width);
             back.hidden.resize(state.attended.len(), 0.0);
-            let (stream, output) = (&back.stream, part(&layer.attention_output));
-            linear_input_gradient(stream, output, &mut back.hidden, query_width, Write::Replace);
+            let (stream, replace) = (&back.stream, Write::Replace);
+            weights.input_gradient(output, stream, &mut back.hidden, query_width, replace);
             back.query.resize(state.query.len(), 0.0);
             back.key.resize(state.key.len(), 0.0);
             back.value.resize(state.value.len(), 0.0);
@@ -72,9 +69,8 @@ impl Pass {
                 (&back.value, &layer.value, Write::Add),
             ];
             for (d, at, write) in projections {
-                let target = &mut gradient[at.clone()];
-                linear_weight_gradient(d, &state.normed, target, hidden);
-                linear_input_gradient(d, part(at), &mut back.hidden, hidden, write);
+                weights.weight_gradient(at, d, &state.normed, gradient, hidden);
+                weights.input_gradient(at, d, &mut back.hidden, hidden, write);
             }
             rms_norm_backward(
                 &state.input,
@@ -107,18 +103,18 @@ impl Backward {
     ) {
         let (hidden, wide) = (weights.config.hidden_size, weights.config.intermediate_size);
         let part = |at: &Range<usize>| &weights.data[at.clone()];
-        linear_weight_gradient(&self.stream, activated, &mut gradient[layer.down.clone()], wide);
+        weights.weight_gradient(&layer.down, &self.stream, activated, gradient, wide);
         self.wide.resize(state.gate.len(), 0.0);
         self.up.resize(state.gate.len(), 0.0);
         let replace = Write::Replace;
-        linear_input_gradient(&self.stream, part(&layer.down), &mut self.wide, wide, replace);
+        weights.input_gradient(&layer.down, &self.stream, &mut self.wide, wide, replace);
         swiglu_backward(&state.gate, &state.up, &mut self.wide, &mut self.up);
         let normed = &state.middle_normed;
-        linear_weight_gradient(&self.wide, normed, &mut gradient[layer.gate.clone()], hidden);
-        linear_weight_gradient(&self.up, normed, &mut gradient[layer.up.clone()], hidden);
+        weights.weight_gradient(&layer.gate, &self.wide, normed, gradient, hidden);
+        weights.weight_gradient(&layer.up, &self.up, normed, gradient, hidden);
         self.hidden.resize(state.middle.len(), 0.0);
-        linear_input_gradient(&self.wide, part(&layer.gate), &mut self.hidden, hidden, replace);
-        linear_input_gradient(&self.up, part(&layer.up), &mut self.hidden, hidden, Write::Add);
+        weights.input_gradient(&layer.gate, &self.wide, &mut self.hidden, hidden, replace);
+        weights.input_gradient(&layer.up, &self.up, &mut self.hidden, hidden, Write::Add);
         rms_norm_backward(
             &state.middle,
             part(&layer.feed_forward_norm),

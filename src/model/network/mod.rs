@@ -5,19 +5,21 @@
 mod backward;
 mod before;
 mod output;
+mod products;
 
 use std::ops::Range;
 
 use super::{
     attention::{self, attend},
     config::{Config, Layout},
-    ops::{Rotation, Write, linear, rms_norm, swiglu},
+    ops::{Rotation, Write, rms_norm, swiglu},
 };
 
 use backward::Backward;
 pub(super) use before::Before;
 use before::Gathered;
 pub(super) use output::output_logits;
+pub(super) use products::Rounded;
 
 /// The weights of a model in one arena.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Weights {
     pub config: Config,
     pub layout: Layout,
     pub data: Vec<f32>,
+    /// The matrices once more, rounded for faster products.
+    pub(in crate::model) rounded: Option<Rounded>,
 }
 
 /// Sequences laid end to end; attention stays within each, and within what it goes on from.
@@ -146,9 +150,9 @@ impl Pass {
                 &mut state.input_scale,
             );
             let replace = Write::Replace;
-            linear(&state.normed, part(&layout.query), &mut state.query, hidden, replace);
-            linear(&state.normed, part(&layout.key), &mut state.key, hidden, replace);
-            linear(&state.normed, part(&layout.value), &mut state.value, hidden, replace);
+            weights.linear(&layout.query, &state.normed, &mut state.query, hidden, replace);
+            weights.linear(&layout.key, &state.normed, &mut state.key, hidden, replace);
+            weights.linear(&layout.value, &state.normed, &mut state.value, hidden, replace);
             rotation.apply(&mut state.query, &packed.positions, false);
             rotation.apply(&mut state.key, &packed.positions, false);
             seen(index, state);
@@ -164,8 +168,8 @@ impl Pass {
                 &mut state.attended,
             );
             let query_width = config.heads * config.head_size;
-            let output = part(&layout.attention_output);
-            linear(&state.attended, output, &mut self.stream, query_width, Write::Add);
+            let output = &layout.attention_output;
+            weights.linear(output, &state.attended, &mut self.stream, query_width, Write::Add);
             state.middle.copy_from_slice(&self.stream);
             rms_norm(
                 &state.middle,
@@ -174,12 +178,12 @@ impl Pass {
                 &mut state.middle_normed,
                 &mut state.middle_scale,
             );
-            linear(&state.middle_normed, part(&layout.gate), &mut state.gate, hidden, replace);
-            linear(&state.middle_normed, part(&layout.up), &mut state.up, hidden, replace);
+            weights.linear(&layout.gate, &state.middle_normed, &mut state.gate, hidden, replace);
+            weights.linear(&layout.up, &state.middle_normed, &mut state.up, hidden, replace);
             self.activated.resize(state.gate.len(), 0.0);
             swiglu(&state.gate, &state.up, &mut self.activated);
-            let (down, wide) = (part(&layout.down), config.intermediate_size);
-            linear(&self.activated, down, &mut self.stream, wide, Write::Add);
+            let wide = config.intermediate_size;
+            weights.linear(&layout.down, &self.activated, &mut self.stream, wide, Write::Add);
         }
         self.hidden.resize(tokens * hidden, 0.0);
         self.final_scale.resize(tokens, 0.0);

@@ -3,7 +3,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::{Packed, Pass, Weights};
-use crate::model::ops::{Write, linear, linear_input_gradient, linear_weight_gradient, softmax};
+use crate::model::ops::{Write, softmax};
 
 impl Pass {
     /// Negative log-likelihood, in nats, of each `(token row, next token)` after a forward pass.
@@ -39,7 +39,7 @@ impl Pass {
     ) -> Vec<f64> {
         const ROWS: usize = 128;
         let (hidden, vocabulary) = (weights.config.hidden_size, weights.config.vocabulary);
-        let matrix = &weights.data[weights.layout.output.clone()];
+        let matrix = &weights.layout.output;
         self.backward.hidden.clear();
         if gradient.is_some() {
             self.backward.hidden.resize(self.hidden.len(), 0.0);
@@ -53,7 +53,7 @@ impl Pass {
                 rows.extend_from_slice(&self.hidden[row * hidden..][..hidden]);
             }
             let logits = &mut logits[..labels.len() * vocabulary];
-            linear(&rows, matrix, logits, hidden, Write::Replace);
+            weights.linear(matrix, &rows, logits, hidden, Write::Replace);
             let scale = gradient.as_ref().map_or(0.0, |(scale, _)| *scale);
             let chunk = logits.par_chunks_mut(vocabulary).zip(labels).map(|(logits, label)| {
                 let target = label.1 as usize;
@@ -69,9 +69,8 @@ impl Pass {
             losses.extend(chunk.collect::<Vec<f64>>());
             if let Some((_, gradient)) = &mut gradient {
                 drows.resize(rows.len(), 0.0);
-                linear_input_gradient(logits, matrix, &mut drows, hidden, Write::Replace);
-                let target = &mut gradient[weights.layout.output.clone()];
-                linear_weight_gradient(logits, &rows, target, hidden);
+                weights.input_gradient(matrix, logits, &mut drows, hidden, Write::Replace);
+                weights.weight_gradient(matrix, logits, &rows, gradient, hidden);
                 for (&(row, _), drow) in labels.iter().zip(drows.chunks_exact(hidden)) {
                     self.backward.hidden[row * hidden..][..hidden].copy_from_slice(drow);
                 }
@@ -95,7 +94,6 @@ impl Pass {
 pub(in crate::model) fn output_logits(weights: &Weights, hidden_rows: &[f32]) -> Vec<f32> {
     let (hidden, vocabulary) = (weights.config.hidden_size, weights.config.vocabulary);
     let mut logits = vec![0.0; hidden_rows.len() / hidden * vocabulary];
-    let matrix = &weights.data[weights.layout.output.clone()];
-    linear(hidden_rows, matrix, &mut logits, hidden, Write::Replace);
+    weights.linear(&weights.layout.output, hidden_rows, &mut logits, hidden, Write::Replace);
     logits
 }

@@ -3,11 +3,13 @@
 //! Rows are tokens. Buffers belong to the caller and are reused from step to step, so a step
 //! asks the system for no fresh memory. Nothing here knows of layers or models.
 mod matrix;
+mod packed;
 mod rows;
 
 pub(super) use matrix::{
     Cores, Matrix, Write, linear, linear_input_gradient, linear_weight_gradient, multiply,
 };
+pub(super) use packed::{Format, PackedMatrix, weight_gradient};
 pub(super) use rows::{
     Rotation, rms_norm, rms_norm_backward, softmax, sum, swiglu, swiglu_backward,
 };
