@@ -273,7 +273,8 @@ class Promptfoo:
             environment["PROMPTFOO_PASS_RATE_THRESHOLD"] = repr(threshold)
         command = [self.program, "eval", "-c", config, "-o", output, "-j", "32", "--no-cache", "--no-write",
                    "--no-table", "--no-progress-bar"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True,
+                              capture_output=True, text=True)
         assert done.returncode in (0, 100), (done.stdout + done.stderr)[-2000:]
         results = json.loads(output.read_text())["results"]
         assert results["stats"]["errors"] == 0, results["stats"]

@@ -58,5 +58,8 @@ pub mod gate;
 // From rows to pages.
 pub mod report;
 
+// Pages for people at a browser: a run as it goes on, and answers that they compare.
+pub mod serve;
+
 // The loop of the paper: the only module that names two stages.
 pub mod iterate;

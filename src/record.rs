@@ -230,6 +230,32 @@ pub struct Judgment {
     pub reply: String,
 }
 
+/// What a person said of two answers, whose names they did not see, or that they take it back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// Content id of the rater, the pair, and how often this rater had spoken of the comparison.
+    pub id: String,
+    pub rater: String,
+    /// Content id of both names, the prompt's id and the three texts: other answers are another pair.
+    pub pair: String,
+    pub prompt_id: String,
+    pub dataset: String,
+    /// Of a screening pair, the better answer is the candidate and the worse one the baseline.
+    pub candidate: String,
+    pub baseline: String,
+    /// Never `OrderFree`.
+    pub order: Order,
+    /// `None` takes the rater's choice on this pair back.
+    pub verdict: Option<Verdict>,
+    /// Whether the right answer was known before: such a choice says something of the rater only.
+    pub screening: bool,
+    /// The comparison that the rater was at, which a screening pair's own names do not say.
+    pub contest: String,
+    /// Seconds since 1970.
+    pub time: u64,
+}
+
 /// One optimiser step of a finetuning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -322,7 +348,19 @@ impl Counts {
 macro_rules! row {
     ($($row:ty),*) => { $(impl Row for $row { fn id(&self) -> &str { &self.id } })* };
 }
-row!(Segment, Rejected, Pair, Augmented, Rated, Prompt, Completion, Judgment, TrainingStep, Done);
+row!(
+    Segment,
+    Rejected,
+    Pair,
+    Augmented,
+    Rated,
+    Prompt,
+    Completion,
+    Judgment,
+    Choice,
+    TrainingStep,
+    Done
+);
 
 #[cfg(test)]
 mod tests {

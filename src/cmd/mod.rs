@@ -20,6 +20,7 @@ mod replies;
 mod report;
 mod run;
 mod score;
+mod serve;
 mod server;
 
 use std::io::{ErrorKind, Write};
@@ -32,6 +33,7 @@ pub(crate) enum Verb {
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
     Report(report::ReportArgs),
+    Serve(serve::ServeArgs),
     Eval(Box<eval::EvalArgs>),
     Check(Box<check::CheckArgs>),
     Init(init::InitArgs),
@@ -52,6 +54,7 @@ pub(crate) fn run(verb: Verb) -> anyhow::Result<u8> {
         Verb::Run(args) => run::run(&args),
         Verb::Plan(args) => plan::run(&args),
         Verb::Report(args) => report::run(&args),
+        Verb::Serve(args) => serve::run(&args),
         Verb::Eval(args) => eval::run(&args),
         Verb::Init(args) => init::run(&args),
         Verb::JudgeQuality(args) => judge_quality::run(&args),

@@ -8,6 +8,7 @@ mod curation;
 mod deviations;
 mod document;
 mod judge_card;
+mod live;
 mod making;
 mod markdown;
 mod page;
@@ -17,7 +18,7 @@ mod run;
 mod table;
 mod verdict;
 mod win_rates;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod fabricated;
@@ -26,6 +27,8 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub use live::{Progress, Rivals, UnderWay, progress, rivals};
+pub use page::Served;
 pub use table::table;
 pub use win_rates::{Comparison, Difference, Slice, WinRates};
 
@@ -41,29 +44,17 @@ use crate::store::write_atomic;
 /// When `run` is not a run directory, a row in it is broken, or `report/` cannot be written.
 pub fn build(run: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let directory = run.join("report");
-    let run = run::Run::read(run)?;
-    let win_rates = win_rates::win_rates(&run)?;
-    let headline = verdict::headline(&win_rates, judge_card::attribution(&run));
-    let progress = format!("{} of {} stages done", win_rates.stages_done, win_rates.stages);
-    let mut sections = results::sections(&run, &win_rates)?;
-    sections.extend(making::sections(&run)?);
-    let colophon = making::colophon(&run);
-    let page = page::Page {
-        name: &win_rates.name,
-        headline: &headline,
-        progress: &progress,
-        sections: &sections,
-        samples: &answers::samples(&run)?,
-        asked: &answers::browse(&run, &win_rates)?,
-        colophon: &colophon,
-    };
-    let mut files =
-        vec![("index.html", page.render()?), ("win_rates.csv", csv::win_rates(&win_rates)?)];
-    for block in sections.iter().flat_map(|section| &section.blocks) {
+    let whole = Whole::read(run)?;
+    let mut files = vec![
+        ("index.html", whole.page(None)?),
+        ("win_rates.csv", csv::win_rates(&whole.win_rates)?),
+    ];
+    for block in whole.sections.iter().flat_map(|section| &section.blocks) {
         if let document::Block::Figure(document::Figure { file: Some(file), svg, .. }) = block {
             files.push((file, svg.clone()));
         }
     }
+    let Whole { win_rates, headline, progress, mut sections, colophon, .. } = whole;
     sections.extend(colophon);
     files.push(("report.md", markdown::render(&win_rates.name, &headline, &progress, &sections)));
     let mut written = Vec::new();
@@ -73,6 +64,51 @@ pub fn build(run: &Path) -> anyhow::Result<Vec<PathBuf>> {
         written.push(path);
     }
     Ok(written)
+}
+
+/// The page of [`build`] with what a server puts on top of it; writes nothing.
+///
+/// # Errors
+/// When `run` is not a run directory, or a row in it is broken.
+pub fn page(run: &Path, served: &Served) -> anyhow::Result<String> {
+    Whole::read(run)?.page(Some(served))
+}
+
+/// All that a report says.
+struct Whole {
+    run: run::Run,
+    win_rates: WinRates,
+    headline: String,
+    progress: String,
+    sections: Vec<document::Section>,
+    colophon: Vec<document::Section>,
+}
+
+impl Whole {
+    fn read(run: &Path) -> anyhow::Result<Self> {
+        let run = run::Run::read(run)?;
+        let win_rates = win_rates::win_rates(&run)?;
+        let headline = verdict::headline(&win_rates, judge_card::attribution(&run));
+        let progress = format!("{} of {} stages done", win_rates.stages_done, win_rates.stages);
+        let mut sections = results::sections(&run, &win_rates)?;
+        sections.extend(making::sections(&run)?);
+        let colophon = making::colophon(&run);
+        Ok(Self { win_rates, headline, progress, sections, colophon, run })
+    }
+
+    fn page(&self, served: Option<&Served>) -> anyhow::Result<String> {
+        let page = page::Page {
+            name: &self.win_rates.name,
+            headline: &self.headline,
+            progress: &self.progress,
+            sections: &self.sections,
+            samples: &answers::samples(&self.run)?,
+            asked: &answers::browse(&self.run, &self.win_rates)?,
+            colophon: &self.colophon,
+            served,
+        };
+        page.render()
+    }
 }
 
 /// The numbers of every comparison that is finished in a run directory.

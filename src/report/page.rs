@@ -10,6 +10,9 @@ use super::{
     document::Section,
 };
 
+/// The file's own content security policy.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+
 /// What the page shows, in order.
 #[derive(Debug)]
 pub(super) struct Page<'a> {
@@ -21,6 +24,20 @@ pub(super) struct Page<'a> {
     pub(super) asked: &'a [Asked],
     /// Stages and provenance, after the texts.
     pub(super) colophon: &'a [Section],
+    pub(super) served: Option<&'a Served>,
+}
+
+/// What a server puts on top of the page.
+#[derive(Clone, Debug, Default)]
+pub struct Served {
+    /// Markup, escaped already.
+    pub top: String,
+    /// The content security policy in place of the file's own.
+    pub policy: String,
+    /// CSS, after the page's own.
+    pub style: String,
+    /// The address of a script.
+    pub script: String,
 }
 
 impl Page<'_> {
@@ -30,8 +47,9 @@ impl Page<'_> {
         environment.set_syntax(syntax);
         environment.add_template("index.html", include_str!("page.html"))?;
         let page = environment.get_template("index.html")?;
+        let own_style = self.served.map_or("", |served| &served.style);
         page.render(context! {
-            style => Value::from_safe_string(include_str!("page.css").to_owned()),
+            style => Value::from_safe_string(include_str!("page.css").to_owned() + own_style),
             name => self.name,
             headline => self.headline,
             progress => self.progress,
@@ -39,6 +57,9 @@ impl Page<'_> {
             samples => Value::from(Serde(self.samples)),
             asked => Value::from(Serde(self.asked)),
             colophon => Value::from(Serde(self.colophon)),
+            top => self.served.map(|served| Value::from_safe_string(served.top.clone())),
+            policy => self.served.map_or(POLICY, |served| &served.policy),
+            script => self.served.map(|served| &served.script),
         })
         .context("cannot fill in the report page")
     }

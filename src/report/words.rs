@@ -2,30 +2,30 @@
 use crate::stats::Estimate;
 
 /// What stands where there is no number.
-pub(super) const NOT_APPLICABLE: &str = "n/a";
+pub(crate) const NOT_APPLICABLE: &str = "n/a";
 
 /// A share in percent: `52.1%`.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share)
 }
 
 /// A 95% interval of a share, in percent: `[41.0, 63.0]`.
-pub(super) fn interval(estimate: &Estimate) -> String {
+pub(crate) fn interval(estimate: &Estimate) -> String {
     format!("[{:.1}, {:.1}]", 100.0 * estimate.lower, 100.0 * estimate.upper)
 }
 
 /// A share with all that makes it readable: `52.1% [41.0, 63.0], n = 48`.
-pub(super) fn estimate(estimate: &Estimate) -> String {
+pub(crate) fn estimate(estimate: &Estimate) -> String {
     let Estimate { point, n, .. } = estimate;
     format!("{} {}, n = {}", percent(*point), interval(estimate), count(*n))
 }
 
-pub(super) fn estimate_or_none(value: Option<&Estimate>) -> String {
+pub(crate) fn estimate_or_none(value: Option<&Estimate>) -> String {
     value.map_or_else(|| NOT_APPLICABLE.into(), estimate)
 }
 
 /// A difference of shares in percentage points, signed: `+2.1`.
-pub(super) fn points(difference: f64) -> String {
+pub(crate) fn points(difference: f64) -> String {
     let tenths = (1000.0 * difference).round() / 10.0;
     match tenths {
         0.0 => "0.0".into(),
@@ -35,21 +35,21 @@ pub(super) fn points(difference: f64) -> String {
 }
 
 /// A 95% interval of a difference, in percentage points: `[−8.3, +12.5]`.
-pub(super) fn points_interval(estimate: &Estimate) -> String {
+pub(crate) fn points_interval(estimate: &Estimate) -> String {
     format!("[{}, {}]", points(estimate.lower), points(estimate.upper))
 }
 
-pub(super) fn p_value(p: f64) -> String {
+pub(crate) fn p_value(p: f64) -> String {
     if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
 }
 
 /// `p = 0.041` or `p < 0.001`.
-pub(super) fn p_equals(p: f64) -> String {
+pub(crate) fn p_equals(p: f64) -> String {
     if p < 0.001 { "p < 0.001".into() } else { format!("p = {p:.3}") }
 }
 
 /// A whole number with a comma between thousands: `41,821`.
-pub(super) fn count(number: usize) -> String {
+pub(crate) fn count(number: usize) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> = digits
         .as_bytes()
@@ -61,17 +61,17 @@ pub(super) fn count(number: usize) -> String {
 }
 
 /// `1 prompt`, `2 prompts`.
-pub(super) fn counted(number: usize, noun: &str) -> String {
+pub(crate) fn counted(number: usize, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// A number rounded to a whole: `1,072`.
-pub(super) fn whole(number: f64) -> String {
+pub(crate) fn whole(number: f64) -> String {
     count(number.round().max(0.0) as usize)
 }
 
 /// `148 ± 322`, or that there is nothing to describe.
-pub(super) fn mean_and_deviation(values: &[f64]) -> String {
+pub(crate) fn mean_and_deviation(values: &[f64]) -> String {
     crate::stats::mean_and_deviation(values).map_or_else(
         || NOT_APPLICABLE.into(),
         |(mean, deviation)| format!("{} ± {}", whole(mean), whole(deviation)),
@@ -79,7 +79,7 @@ pub(super) fn mean_and_deviation(values: &[f64]) -> String {
 }
 
 /// Wall time: `0.4 s`, `2 min 05 s`, `3 h 07 min`.
-pub(super) fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
         0..60 => format!("{seconds:.1} s"),
@@ -89,7 +89,7 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// File size: `812 bytes`, `1.4 MB`.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     match bytes as f64 {
         small if small < 1e4 => format!("{bytes} bytes"),
         large if large < 1e9 => format!("{:.1} MB", large / 1e6),
@@ -98,7 +98,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// Items in a sentence: `a`, `a and b`, `a, b and c`.
-pub(super) fn list(items: &[String]) -> String {
+pub(crate) fn list(items: &[String]) -> String {
     match items {
         [] => String::new(),
         [one] => one.clone(),
@@ -110,7 +110,7 @@ pub(super) fn list(items: &[String]) -> String {
 ///
 /// Control characters, and those that hide text or turn its direction ("Trojan Source",
 /// CVE-2021-42574), become `⟨U+202E⟩`. Line ends become `\n`. Joiners that scripts and emoji need stay.
-pub(super) fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let text = text.replace("\r\n", "\n");
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
@@ -138,7 +138,7 @@ pub(super) fn visible(text: &str) -> String {
 }
 
 /// The beginning of a text on one line, at most `limit` characters long.
-pub(super) fn beginning(text: &str, limit: usize) -> String {
+pub(crate) fn beginning(text: &str, limit: usize) -> String {
     let line = visible(text).split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= limit {
         return line;

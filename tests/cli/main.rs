@@ -9,6 +9,7 @@ mod judgments;
 mod mistakes;
 mod quality;
 mod resume;
+mod serve;
 mod server;
 mod verbs;
 
