@@ -76,15 +76,13 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         say(&format!("{choices} choices: {}", file.display()));
         return Ok(());
     }
-    let token = args.token.clone();
-    anyhow::ensure!(token.as_deref() != Some(""), "--token is empty: it would open to everybody");
     let settings = Settings {
         screening: args.screening.clone(),
         screening_every: args.screening_every as usize,
         limit: args.limit.unwrap_or(usize::MAX),
     };
     let address = SocketAddr::new(args.bind, args.port);
-    let server = Server::open(subject, &settings, address, token)?;
+    let server = Server::open(subject, &settings, address, args.token.clone())?;
     say(&format!("for raters: {}", server.raters_link()));
     if args.bind.is_unspecified() {
         say(&format!("note: put the name of this machine in place of {}", args.bind));

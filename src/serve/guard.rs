@@ -2,7 +2,8 @@
 //!
 //! Off the loopback every request needs a key. There are two: the owner's token opens everything, and
 //! a second one, made from it, opens the pages on which raters compare answers and no others, since
-//! reports and results name the models. A key that comes in an address is moved into a cookie.
+//! reports and results name the models. A key that comes in an address is moved into a cookie, unless
+//! that would take from the owner what the owner's cookie opens.
 use std::net::SocketAddr;
 
 use super::http::{Request, Response};
@@ -54,14 +55,23 @@ impl Guard {
         if let Some(key) = request.asked("token") {
             let Some(visitor) = self.visitor(&key) else { return Err(no_key()) };
             return match request.method.as_str() {
-                "GET" => Err(self.keep(request, &key)),
+                "GET" => {
+                    let kept = self.remembered(request) == Some(Visitor::Owner);
+                    let key = Some(key.as_str()).filter(|_| !kept);
+                    Err(self.without_key(request, key))
+                }
                 _ => Ok(visitor),
             };
         }
+        self.remembered(request).ok_or_else(no_key)
+    }
+
+    /// Whom a cookie of ours says that the request is from.
+    fn remembered(&self, request: &Request) -> Option<Visitor> {
         let name = self.cookie();
         let cookies = request.cookie.split(';').filter_map(|one| one.trim().split_once('='));
         let mut keys = cookies.filter(|(key, _)| *key == name).map(|(_, value)| value);
-        keys.find_map(|key| self.visitor(key)).ok_or_else(no_key)
+        keys.find_map(|key| self.visitor(key))
     }
 
     fn visitor(&self, key: &str) -> Option<Visitor> {
@@ -79,8 +89,8 @@ impl Guard {
         }
     }
 
-    /// The same address without the key, and the key as a cookie.
-    fn keep(&self, request: &Request, key: &str) -> Response {
+    /// The same address without the key, and the key as a cookie if it is to be kept.
+    fn without_key(&self, request: &Request, key: Option<&str>) -> Response {
         let mut rest = form_urlencoded::Serializer::new(String::new());
         let fields = form_urlencoded::parse(request.query.as_bytes());
         rest.extend_pairs(fields.filter(|(name, _)| name != "token"));
@@ -88,16 +98,25 @@ impl Guard {
         let mark = if rest.is_empty() { "" } else { "?" };
         // Two slashes at the front would name another machine.
         let path = request.path.trim_start_matches('/');
-        Response::redirect(format!("/{path}{mark}{rest}")).with(
-            "set-cookie",
-            format!("{}={key}; Path=/; HttpOnly; SameSite=Lax; Max-Age=2592000", self.cookie()),
-        )
+        let elsewhere = Response::redirect(format!("/{path}{mark}{rest}"));
+        match key {
+            Some(key) => elsewhere.with(
+                "set-cookie",
+                format!("{}={key}; Path=/; HttpOnly; SameSite=Lax; Max-Age=2592000", self.cookie()),
+            ),
+            None => elsewhere,
+        }
     }
 
     /// Browsers do not tell the ports of a machine apart.
     fn cookie(&self) -> String {
         format!("spyhop-{}", self.address.port())
     }
+}
+
+/// Whether a token can stand in a link and in a cookie as it is.
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._~".contains(c))
 }
 
 /// A token that nobody can guess.
@@ -213,8 +232,20 @@ mod tests {
             let request = Request { cookie: format!("a=b; {cookie}"), ..asked("any", "/") };
             assert_eq!(outcome(&guard, &request), Ok(expected));
         }
+        // The owner who follows the raters' link stays the owner.
+        let link = format!("/rate?token={raters}");
+        let owner = Request { cookie: "spyhop-80=secret".into(), ..asked("any", &link) };
+        let response = guard.admit(&owner).unwrap_err();
+        assert_eq!(response.status, 303);
+        assert!(response.headers.iter().all(|(name, _)| *name != "set-cookie"));
         let other = Request { cookie: "spyhop-80=wrong".into(), ..asked("any", "/") };
         assert_eq!(outcome(&guard, &other), Err(403));
+    }
+
+    #[test]
+    fn a_token_has_only_what_a_link_and_a_cookie_carry() {
+        assert!(["secret", "A-b_c.9~", &new_token().unwrap()].iter().all(|text| is_token(text)));
+        assert!(!["", "a b", "a;b", "a\nb", "schl\u{fc}ssel"].iter().any(|text| is_token(text)));
     }
 
     #[test]

@@ -78,13 +78,18 @@ impl Server {
     /// Binds to `address`, whose port may be 0. Off the loopback a token is made up if none is given.
     ///
     /// # Errors
-    /// When the address is taken, the subject is nothing to serve, or another server writes there.
+    /// When the address is taken, the subject is nothing to serve, the token is none, or another server
+    /// writes there.
     pub fn open(
         subject: Subject,
         settings: &Settings,
         address: SocketAddr,
         token: Option<String>,
     ) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            token.as_deref().is_none_or(guard::is_token),
+            "--token: expected letters, digits, - . _ or ~, at least one"
+        );
         let screening = match &settings.screening {
             Some(path) => contest::screening(path)?,
             None => Vec::new(),
