@@ -13,7 +13,7 @@ Every tool runs as it is installed from its registry (into target/peers, or --pe
 once about each distinct question, and what it said is put together by pull request; `--cli` pull
 requests of each loss are given to promptfoo's command line one by one, and its exit code must be the
 one that was put together. alpaca-eval makes a new client for each call, which is slow, so its prompts
-are sent by a plain one, and 200 of them by its own as well, which must give the same verdicts. The table is the one in docs/gate.md.
+are sent by a plain one, and 200 of them by its own as well, which must give the same verdicts.
 """
 
 import argparse
@@ -29,7 +29,6 @@ import sys
 import tempfile
 import threading
 import time
-import xml.etree.ElementTree
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 

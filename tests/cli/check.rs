@@ -120,6 +120,8 @@ fn a_lock_refuses_what_is_not_what_it_was() {
     assert!(output.starts_with("exit 0") && output.contains("through third"), "{output}");
     let green = fs::read_to_string(workplace.path("junit.xml")).unwrap();
     assert!(green.contains("failures=\"0\" errors=\"0\""), "{green}");
+    let outermost = green.lines().find(|line| line.starts_with("<testsuites")).unwrap();
+    assert!(!outermost.contains("skipped"), "{outermost}");
     assert_eq!(fs::read_to_string(workplace.path("quality.json")).unwrap(), "[]\n");
     // Nothing is asked again, and every byte is the same.
     let asked = server.answered().len();

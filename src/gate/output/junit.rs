@@ -24,7 +24,8 @@ pub fn junit(made: &[Made]) -> anyhow::Result<String> {
             }
         });
     }
-    Ok(report.to_string()?)
+    // Jenkins' schema knows no `skipped` on the outermost element, where it stands first.
+    Ok(report.to_string()?.replacen(" skipped=\"0\"", "", 1))
 }
 
 fn suite(outcome: &Outcome) -> TestSuite {
