@@ -1,9 +1,6 @@
 //! Evidence to a verdict. No files, no models.
-use super::{
-    Ceilings, Check, FaultLine, Faults, Outcome, Part, PartGate, Points, Verdict, What,
-    faults::FAULTS,
-};
-use crate::stats::{self, Estimate};
+use super::{Ceilings, Check, FaultLine, Faults, Outcome, Part, Verdict, What, faults::FAULTS};
+use crate::stats::{self, Estimate, Gate};
 
 /// A prompt's scores: the candidate's against whom, in [0, 1]; `None` without a verdict.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,12 +52,12 @@ const LEVEL: f64 = 0.025;
 /// else can turn the check red (baselines, slices) is corrected for by Holm's method among itself.
 ///
 /// # Errors
-/// When there is nothing to decide by: no prompt, or none with a verdict.
+/// When there is nothing to decide by: no prompt, or none with a verdict although the budget lasted.
 pub fn decide(check: &Check, evidence: &Evidence) -> anyhow::Result<Outcome> {
     anyhow::ensure!(evidence.prompts > 0, "{}: the eval set is empty", check.name);
     let scores: Vec<f64> = evidence.direct.iter().filter_map(|one| one.score).collect();
     anyhow::ensure!(
-        !scores.is_empty(),
+        !scores.is_empty() || evidence.ended_early.is_some(),
         "{}: none of {} judged prompts has a verdict in every order: there is nothing to decide by",
         check.name,
         evidence.direct.len()
@@ -115,7 +112,7 @@ fn verdict(check: &Check, evidence: &Evidence, outcome: &Outcome) -> (Verdict, V
     let direct = &outcome.parts[0];
     let range = words(direct);
     match direct.gate {
-        PartGate::Better => (Verdict::Better, vec![format!("{range}: above zero")]),
+        Gate::Better => (Verdict::Better, vec![format!("{range}: above zero")]),
         _ => {
             let reason = format!("{range}: a loss of {} points is excluded", check.margin);
             (Verdict::NoWorse, vec![reason])
@@ -125,7 +122,7 @@ fn verdict(check: &Check, evidence: &Evidence, outcome: &Outcome) -> (Verdict, V
 
 fn red(check: &Check, outcome: &Outcome) -> Vec<String> {
     let mut reasons = Vec::new();
-    for part in outcome.parts.iter().filter(|part| part.gate == PartGate::Regressed) {
+    for part in outcome.parts.iter().filter(|part| part.gate == Gate::Regressed) {
         let p = part.p_regressed.map_or(String::new(), |p| format!(" (p = {p:.3} after Holm)"));
         reasons.push(format!(
             "{}: {} lies below a loss of {} points{p}",
@@ -188,7 +185,7 @@ fn open(check: &Check, evidence: &Evidence, outcome: &Outcome) -> Vec<String> {
         }
     }
     let direct = &outcome.parts[0];
-    if direct.gate == PartGate::Inconclusive {
+    if direct.gate == Gate::Inconclusive {
         reasons.push(format!(
             "{} neither excludes a loss of {} points nor shows one",
             words(direct),
@@ -205,9 +202,9 @@ fn from_even(estimate: Estimate) -> Estimate {
 }
 
 fn part(what: What, difference: Option<Estimate>, margin: f64) -> Part {
-    let gate =
-        difference.map_or(PartGate::Inconclusive, |found| stats::gate(&found, margin).into());
-    Part { what, difference: difference.map(Points::from), gate, p_regressed: None }
+    let gate = difference.map_or(Gate::Inconclusive, |found| stats::gate(&found, margin));
+    let points = difference.map(|shares| shares.scaled(100.0));
+    Part { what, difference: points, gate, p_regressed: None }
 }
 
 fn through(evidence: &Evidence, margin: f64) -> Vec<Part> {
@@ -264,9 +261,9 @@ fn correct(parts: &mut [Part]) {
     for (part, p) in parts.iter_mut().zip(stats::holm(&p_values)) {
         part.p_regressed = Some(p);
         if p <= LEVEL {
-            part.gate = PartGate::Regressed;
-        } else if part.gate == PartGate::Regressed {
-            part.gate = PartGate::Inconclusive;
+            part.gate = Gate::Regressed;
+        } else if part.gate == Gate::Regressed {
+            part.gate = Gate::Inconclusive;
         }
     }
 }
@@ -293,7 +290,7 @@ fn fault_lines(ceilings: &Ceilings, evidence: &Evidence) -> Vec<FaultLine> {
 
 fn words(part: &Part) -> String {
     match &part.difference {
-        Some(Points { point, lower, upper, .. }) => {
+        Some(Estimate { point, lower, upper, .. }) => {
             format!("{point:+.1} points [{lower:+.1}, {upper:+.1}]")
         }
         None => "no score".to_owned(),

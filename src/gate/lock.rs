@@ -6,12 +6,13 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    judge::anchors::AnchorRun,
     record::{Completion, Prompt, content_id},
     store::write_atomic,
 };
 
 /// Files of another version are refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A lock file (`spyhop.lock`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,9 +39,8 @@ pub struct Locked {
     /// Hashes of the reference's answers, by prompt.
     pub answers: BTreeMap<String, String>,
     pub baselines: BTreeMap<String, LockedBaseline>,
-    /// The judge's scores of the anchors, if it was asked about them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub anchors: BTreeMap<String, Option<f64>>,
+    /// What the judge made of the anchors, if it was asked about them.
+    pub anchors: Option<AnchorRun>,
 }
 
 /// A shared baseline.

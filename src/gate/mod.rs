@@ -68,8 +68,8 @@ pub struct Part {
     pub what: What,
     /// Candidate minus reference, in points of the win rate, with a 95% interval; of a sequence, one
     /// that holds however often one looks.
-    pub difference: Option<Points>,
-    pub gate: PartGate,
+    pub difference: Option<Estimate>,
+    pub gate: Gate,
     /// One-sided p-value of "not worse by the margin", after Holm's correction among the parts that can
     /// turn a check red by it; none of the part that decides by its interval.
     pub p_regressed: Option<f64>,
@@ -85,25 +85,6 @@ pub enum What {
     Through(String),
     /// On one dataset of the eval set.
     Slice(String),
-}
-
-/// An estimate in points.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Points {
-    pub point: f64,
-    pub lower: f64,
-    pub upper: f64,
-    pub n: usize,
-}
-
-/// What a part says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PartGate {
-    Better,
-    NoWorse,
-    Regressed,
-    Inconclusive,
 }
 
 /// A fault of answers, and how often it may occur.
@@ -146,24 +127,5 @@ impl What {
             Self::Through(baseline) => format!("through {baseline}"),
             Self::Slice(slice) => format!("slice {slice}"),
         }
-    }
-}
-
-impl From<Gate> for PartGate {
-    fn from(gate: Gate) -> Self {
-        match gate {
-            Gate::Better => Self::Better,
-            Gate::NoWorse => Self::NoWorse,
-            Gate::Regressed => Self::Regressed,
-            Gate::Inconclusive => Self::Inconclusive,
-        }
-    }
-}
-
-impl From<Estimate> for Points {
-    /// From shares of the scale.
-    fn from(estimate: Estimate) -> Self {
-        let Estimate { point, lower, upper, n } = estimate;
-        Self { point: 100.0 * point, lower: 100.0 * lower, upper: 100.0 * upper, n }
     }
 }

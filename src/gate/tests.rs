@@ -135,7 +135,7 @@ fn one_slice_of_many_that_looks_bad_by_chance_is_not_red() {
     let outcome = decide(&check(""), &evidence).unwrap();
     let part = outcome.parts.iter().find(|part| part.what == What::Slice("s3".into())).unwrap();
     assert!(part.difference.unwrap().upper < 0.0, "{part:?}");
-    assert_eq!((part.gate, outcome.verdict), (PartGate::Inconclusive, Verdict::Better));
+    assert_eq!((part.gate, outcome.verdict), (Gate::Inconclusive, Verdict::Better));
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn a_lock_knows_what_changed() {
         assert!(error.contains(words), "{error}");
     };
     refuse("\"m\"", "\"n\"", "was edited");
-    refuse("\"version\": 1", "\"version\": 0", "is a lock of version 0");
+    refuse("\"version\": 2", "\"version\": 0", "is a lock of version 0");
     refuse("{", "[", "is no lock");
     std::fs::remove_file(&path).unwrap();
     assert!(format!("{:#}", Lock::load(&path).unwrap_err()).contains("cannot read the lock"));

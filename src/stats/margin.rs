@@ -8,6 +8,7 @@
 //! level of [`gate`]; the same decision by [`non_inferiority_p`] asks for p below 2.5%. Two
 //! one-sided tests at 5% ([`equivalence_p`] below 5%) are the question whether the 90% interval
 //! lies within the margin on both sides, and at 2.5% whether the 95% interval does.
+use serde::Serialize;
 use statrs::distribution::ContinuousCDF;
 
 use super::{
@@ -16,7 +17,8 @@ use super::{
 };
 
 /// What an interval says about a candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Gate {
     /// The interval lies above zero.
     Better,

@@ -1,8 +1,10 @@
 //! The mean of bounded scores, with an interval that also holds at 0%, at 100% and with few prompts.
+use serde::Serialize;
+
 use super::normal_quantile;
 
 /// A number with its 95% interval and the number of independent items behind it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
     pub point: f64,
     pub lower: f64,
@@ -15,6 +17,12 @@ impl Estimate {
     /// Whether `value` is among those that the data leave open.
     pub fn includes(&self, value: f64) -> bool {
         (self.lower..=self.upper).contains(&value)
+    }
+
+    /// In another unit, as points for shares: all numbers times `factor`, which is above zero.
+    pub fn scaled(self, factor: f64) -> Self {
+        let Self { point, lower, upper, n } = self;
+        Self { point: factor * point, lower: factor * lower, upper: factor * upper, n }
     }
 }
 

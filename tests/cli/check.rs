@@ -96,7 +96,52 @@ fn until_decided_stops_early_and_a_budget_is_never_green() {
     workplace.edit("spyhop.toml", "lock = \"spyhop.lock\"\n", "");
     let output = workplace.run(&["check", "--candidate", "good.json"]);
     assert!(output.starts_with("exit 3"), "{output}");
-    assert!(output.contains("calls were used up after 16 of 120 prompts"), "{output}");
+    let words = "calls were used up after 16 of 120 prompts of candidate against the reference";
+    assert!(output.contains(words), "{output}");
+}
+
+#[test]
+fn a_budget_is_one_for_all_comparisons() {
+    let server = Server::new(fair);
+    let workplace = workplace();
+    answers(&workplace, "third.json", 30);
+    workplace.edit_all("third.json", "\"model\"", "\"third\"");
+    // 120 questions about the reference, 180 about the baseline.
+    let with_budget = |calls: usize| {
+        let more = format!("baselines = [\"third.json\"]\nbudget = {{ calls = {calls} }}");
+        config(&workplace, &server.url, &more);
+        workplace.edit("spyhop.toml", "lock = \"spyhop.lock\"\n", "");
+        workplace.run(&["check", "--candidate", "better.json"])
+    };
+    let output = with_budget(130);
+    assert!(output.starts_with("exit 3"), "{output}");
+    assert!(output.contains("prompts of candidate against third"), "{output}");
+    assert!(server.answered().len() < 170, "{}", server.answered().len());
+    // What is stored costs nothing, so that the budget of a second run is for the rest.
+    let output = with_budget(300);
+    assert!(output.starts_with("exit 0"), "{output}");
+}
+
+#[test]
+fn a_judge_that_cannot_be_compared_with_the_locks_is_never_green() {
+    let server = Server::new(|question, n| match question.contains("answer, number") {
+        true => fair(question, n),
+        false => Act::Say(["Verdict: tie", "Verdict: A", "I cannot tell."][n.min(2)], 0),
+    });
+    let workplace = workplace();
+    config(&workplace, &server.url, "anchors = true");
+    assert!(workplace.run(&["check", "--update"]).starts_with("exit 0"));
+    let lock = fs::read_to_string(workplace.path("spyhop.lock")).unwrap();
+    assert!(lock.contains("\"anchors\": {"), "{lock}");
+    // Ties and contradictions are both undecided: no outcome is another.
+    // A run on the anchors is known by its second.
+    let next_second = || std::thread::sleep(std::time::Duration::from_secs(1));
+    next_second();
+    let output = workplace.run(&["check", "--candidate", "better.json"]);
+    assert!(output.starts_with("exit 0"), "{output}");
+    next_second();
+    let output = workplace.run(&["check", "--candidate", "better.json"]);
+    assert!(output.starts_with("exit 3") && output.contains("too few anchors"), "{output}");
 }
 
 #[test]
@@ -156,7 +201,7 @@ fn a_lock_refuses_what_is_not_what_it_was() {
     let lock = fs::read_to_string(workplace.path("spyhop.lock")).unwrap();
     fs::write(workplace.path("spyhop.lock"), lock.replacen("0.5", "1.0", 1)).unwrap();
     refuse("was edited");
-    fs::write(workplace.path("spyhop.lock"), lock.replace("\"version\": 1", "\"version\": 7"))
+    fs::write(workplace.path("spyhop.lock"), lock.replace("\"version\": 2", "\"version\": 7"))
         .unwrap();
     refuse("is a lock of version 7");
     fs::write(workplace.path("spyhop.lock"), &lock).unwrap();

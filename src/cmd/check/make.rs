@@ -2,7 +2,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context;
@@ -18,6 +18,7 @@ use spyhop::{
 
 use super::{
     CheckArgs,
+    allowance::Allowance,
     ready::Ready,
     scores::{by_prompt, drift, orders, scored, worst},
 };
@@ -25,6 +26,25 @@ use crate::cmd::server;
 
 /// What a check comes to.
 pub(super) type Finished = (Outcome, Vec<Worst>);
+
+/// What the judge is asked.
+struct Comparison<'a> {
+    /// For people.
+    name: &'a str,
+    /// Its file of judgments.
+    out: &'a str,
+    /// Whether to end as soon as a confidence sequence decides.
+    until_decided: bool,
+}
+
+/// What it said.
+struct Compared {
+    rows: Vec<Judgment>,
+    /// How many prompts were judged, in the order of judging.
+    prompts: usize,
+    /// Why it was not all of them, if that was the budget.
+    ended_early: Option<String>,
+}
 
 /// What a check is made with.
 pub(super) struct Work<'a> {
@@ -45,17 +65,27 @@ impl Work<'_> {
             locked.compare(&self.locked(&ready))?;
         }
         let mut evidence = self.evidence(&ready);
+        let allowance = Allowance::new(&self.check.budget);
         if self.check.anchors {
-            let scores = self.anchors(&ready)?;
-            evidence.drift = locked.and_then(|locked| drift(&locked.anchors, &scores));
+            let now = self.anchors(&ready, &allowance)?;
+            evidence.drift = locked.and_then(|locked| drift(locked.anchors.as_ref(), &now));
         }
-        let ended = self.judge(&ready, &ready.reference, "reference", &mut evidence)?;
-        let rows = self.rows(&ready, "reference")?;
-        evidence.direct = scored(&rows, &ready.prompts, ended);
+        let decides = Comparison {
+            name: "candidate against the reference",
+            out: "judgments-reference.jsonl",
+            until_decided: self.check.until_decided,
+        };
+        let sides = (&*ready.candidate, &*ready.reference);
+        let direct = self.judge(&ready, sides, &decides, &allowance)?;
+        evidence.ended_early = direct.ended_early;
+        let rows = direct.rows;
+        evidence.direct = scored(&rows, &ready.prompts, direct.prompts);
         (evidence.both_orders, evidence.same_in_both) = orders(&rows, &evidence.direct);
         for (place, answers) in ready.baselines.iter().enumerate() {
-            let baseline = &answers[0].generator;
-            evidence.through.push(self.through(&ready, answers, baseline, locked, place)?);
+            let (against, ended_early) =
+                self.through(&ready, place, answers, locked, &allowance)?;
+            evidence.through.push(against);
+            evidence.ended_early = evidence.ended_early.or(ended_early);
         }
         let outcome = decide(self.check, &evidence)?;
         Ok((outcome, worst(&evidence.direct, &rows, &ready)))
@@ -65,15 +95,18 @@ impl Work<'_> {
     pub(super) fn lock(&self) -> anyhow::Result<Locked> {
         let ready = self.ready(&self.check.reference)?;
         let mut locked = self.locked(&ready);
+        let allowance = Allowance::new(&self.check.budget);
         for answers in &ready.baselines {
-            let baseline = &answers[0].generator;
-            let scores = self.scores(&ready, &ready.reference, answers, baseline)?;
-            if let Some(entry) = locked.baselines.get_mut(baseline) {
-                entry.scores = scores;
+            let reference = self.of_reference(&ready, answers, &allowance)?;
+            if let Some(why) = reference.ended_early {
+                anyhow::bail!("{why}, and a lock needs them all: run again, or raise the budget");
+            }
+            if let Some(entry) = locked.baselines.get_mut(&answers[0].generator) {
+                entry.scores = by_prompt(&reference.rows);
             }
         }
         if self.check.anchors {
-            locked.anchors = self.anchors(&ready)?;
+            locked.anchors = Some(self.anchors(&ready, &allowance)?);
         }
         Ok(locked)
     }
@@ -101,127 +134,112 @@ impl Work<'_> {
         Court { judge, provider, orders: Orders::Both, sample: 0 }
     }
 
-    /// Has the judge compare the candidate with another, as far as the budget goes; gives how many
-    /// prompts that was.
+    /// Has the judge compare two sides, as far as the allowance goes.
     fn judge(
         &self,
         ready: &Ready,
-        other: &[Completion],
-        name: &str,
-        evidence: &mut Evidence,
-    ) -> anyhow::Result<usize> {
-        let check = self.check;
-        let out = ready.directory.join(format!("judgments-{name}.jsonl"));
-        let began = Instant::now();
-        let (margin, budget) = (check.margin / 100.0, &check.budget);
-        let ended: RefCell<Option<String>> = RefCell::new(None);
+        (candidate, other): (&[Completion], &[Completion]),
+        comparison: &Comparison,
+        allowance: &Allowance,
+    ) -> anyhow::Result<Compared> {
+        let margin = self.check.margin / 100.0;
+        let used_up = RefCell::new(None);
         let settled =
             |estimate: &Estimate| estimate.lower > 0.5 - margin || estimate.upper < 0.5 - margin;
         let enough = |estimate: Option<&Estimate>, spent: &Spent| {
-            if check.until_decided && estimate.is_some_and(settled) {
+            if comparison.until_decided && estimate.is_some_and(settled) {
                 return true;
             }
-            let used = match budget {
-                budget if budget.calls.is_some_and(|calls| spent.asked >= calls) => "calls",
-                budget if budget.dollars.is_some_and(|most| spent.cost.unwrap_or(0.0) >= most) => {
-                    "dollars"
-                }
-                budget
-                    if budget.minutes.is_some_and(|minutes| {
-                        began.elapsed() >= Duration::from_secs_f64(60.0 * minutes)
-                    }) =>
-                {
-                    "minutes"
-                }
-                _ => return false,
-            };
-            *ended.borrow_mut() = Some(used.to_owned());
-            true
+            *used_up.borrow_mut() = allowance.used_up(spent);
+            used_up.borrow().is_some()
         };
-        let limited = [budget.calls.is_some(), budget.dollars.is_some(), budget.minutes.is_some()];
-        let step_by_step = check.until_decided || limited.contains(&true);
+        let step_by_step = comparison.until_decided || allowance.is_limited();
         let until = step_by_step.then_some(&enough as Until);
-        let judged = self.court(ready).run(&ready.candidate, other, until, &out, self.watch)?;
-        server::account(&format!("{}: candidate against {name}", check.name), &judged.spent);
-        let prompts = judged.ended_after.unwrap_or(ready.prompts.len());
-        if let Some(used) = ended.into_inner() {
-            evidence.ended_early = Some(format!(
-                "the budget's {used} were used up after {prompts} of {} prompts",
-                ready.prompts.len()
-            ));
-        }
+        let out = ready.directory.join(comparison.out);
+        let judged = self.court(ready).run(candidate, other, until, &out, self.watch)?;
+        allowance.add(&judged.spent);
+        server::account(&format!("{}: {}", self.check.name, comparison.name), &judged.spent);
         let failed = judged.spent.failed;
         anyhow::ensure!(
             failed == 0,
             "{failed} questions to the judge got no reply ({}); run again to ask them",
             judged.spent.last_failure.unwrap_or_else(|| "--offline".to_owned())
         );
-        Ok(prompts)
+        let prompts = judged.ended_after.unwrap_or(ready.prompts.len());
+        let ended_early = used_up.into_inner().map(|used| {
+            format!(
+                "the budget's {used} were used up after {prompts} of {} prompts of {}",
+                ready.prompts.len(),
+                comparison.name
+            )
+        });
+        Ok(Compared { rows: read(&out)?, prompts, ended_early })
     }
 
-    fn rows(&self, ready: &Ready, name: &str) -> anyhow::Result<Vec<Judgment>> {
-        read(&ready.directory.join(format!("judgments-{name}.jsonl")))
-    }
-
+    /// Both sides against a baseline, and why that ended early, if it did.
     fn through(
         &self,
         ready: &Ready,
-        answers: &[Completion],
-        baseline: &str,
-        locked: Option<&Locked>,
         place: usize,
-    ) -> anyhow::Result<Against> {
-        let name = format!("baseline-{place}");
-        let mut own = Evidence::default();
-        self.judge(ready, answers, &name, &mut own)?;
-        let candidate = by_prompt(&self.rows(ready, &name)?);
+        answers: &[Completion],
+        locked: Option<&Locked>,
+        allowance: &Allowance,
+    ) -> anyhow::Result<(Against, Option<String>)> {
+        let baseline = &answers[0].generator;
+        let comparison = Comparison {
+            name: &format!("candidate against {baseline}"),
+            out: &format!("judgments-baseline-{place}.jsonl"),
+            until_decided: false,
+        };
+        let candidate = self.judge(ready, (&ready.candidate, answers), &comparison, allowance)?;
+        let mut ended_early = candidate.ended_early;
         let reference = match locked.and_then(|locked| locked.baselines.get(baseline)) {
             Some(locked) => locked.scores.clone(),
-            None => self.scores(ready, &ready.reference, answers, baseline)?,
+            None => {
+                let reference = self.of_reference(ready, answers, allowance)?;
+                ended_early = ended_early.or(reference.ended_early);
+                by_prompt(&reference.rows)
+            }
         };
+        let candidate = by_prompt(&candidate.rows);
         let pair = |prompt: &Prompt| {
             let of =
                 |scores: &BTreeMap<String, Option<f64>>| scores.get(&prompt.id).copied().flatten();
             (of(&candidate), of(&reference))
         };
         let pairs = ready.prompts.iter().map(pair).collect();
-        Ok(Against { baseline: baseline.to_owned(), pairs })
+        Ok((Against { baseline: baseline.clone(), pairs }, ended_early))
     }
 
-    /// The reference's scores against a baseline, by prompt.
-    fn scores(
+    /// The reference against a baseline.
+    fn of_reference(
         &self,
         ready: &Ready,
-        reference: &[Completion],
         answers: &[Completion],
-        baseline: &str,
-    ) -> anyhow::Result<BTreeMap<String, Option<f64>>> {
+        allowance: &Allowance,
+    ) -> anyhow::Result<Compared> {
+        let baseline = &answers[0].generator;
         let hash = content_id(&[baseline]);
-        let out = ready.directory.join(format!("judgments-reference-{}.jsonl", &hash[..8]));
-        let judged = self.court(ready).run(reference, answers, None, &out, self.watch)?;
-        let who = format!("{}: reference against {baseline}", self.check.name);
-        server::account(&who, &judged.spent);
-        anyhow::ensure!(
-            judged.spent.failed == 0,
-            "{} questions to the judge got no reply; run again to ask them",
-            judged.spent.failed
-        );
-        Ok(by_prompt(&read::<Judgment>(&out)?))
+        let comparison = Comparison {
+            name: &format!("reference against {baseline}"),
+            out: &format!("judgments-reference-{}.jsonl", &hash[..8]),
+            until_decided: false,
+        };
+        self.judge(ready, (&ready.reference, answers), &comparison, allowance)
     }
 
-    /// The judge's scores of the anchors, asked anew.
-    fn anchors(&self, ready: &Ready) -> anyhow::Result<BTreeMap<String, Option<f64>>> {
+    /// What the judge makes of the anchors, asked anew.
+    fn anchors(&self, ready: &Ready, allowance: &Allowance) -> anyhow::Result<anchors::AnchorRun> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is wrong")?;
         let out = ready.directory.join(format!("anchors-{}.jsonl", now.as_millis()));
         let history = ready.directory.join("anchors-history.jsonl");
         let court = self.court(ready);
         let (checked, spent) = anchors::check(&court, now.as_secs(), &history, &out, self.watch)?;
+        allowance.add(&spent);
         server::account(&format!("{}: anchors", self.check.name), &spent);
         for line in checked.words() {
             (self.watch)(Event::Say(line));
         }
-        let outcomes = anchors::outcomes(&read::<Judgment>(&out)?);
-        let ids = anchors::anchors().into_iter().map(|anchor| anchor.id);
-        Ok(ids.zip(outcomes.into_iter().map(anchors::Outcome::score)).collect())
+        Ok(checked.run)
     }
 }

@@ -1,3 +1,4 @@
+mod allowance;
 mod make;
 mod ready;
 mod scores;

@@ -121,7 +121,7 @@ impl Work<'_> {
             judge_hash: ready.judge.hash(),
             answers: answer_hashes(&ready.reference),
             baselines: ready.baselines.iter().map(baseline).collect(),
-            anchors: BTreeMap::new(),
+            anchors: None,
         }
     }
 }

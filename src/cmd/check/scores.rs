@@ -3,7 +3,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use spyhop::{
     gate::{Scored, output::Worst},
-    judge::{place_in_order, score},
+    judge::{
+        anchors::{AnchorRun, change},
+        place_in_order, score,
+    },
     recipe::Score,
     record::{Completion, Judgment, Order, Prompt, Verdict},
 };
@@ -47,21 +50,27 @@ pub(super) fn orders(rows: &[Judgment], direct: &[Scored]) -> (usize, usize) {
     (verdicts.len(), verdicts.iter().filter(|(first, second)| first == second).count())
 }
 
-/// How a judge has changed since the lock, if it has: any anchor whose outcome is another.
-pub(super) fn drift(
-    before: &BTreeMap<String, Option<f64>>,
-    now: &BTreeMap<String, Option<f64>>,
-) -> Option<String> {
-    if before.is_empty() {
+/// How a judge has changed since the lock, if it has.
+pub(super) fn drift(before: Option<&AnchorRun>, now: &AnchorRun) -> Option<String> {
+    let update = "`spyhop check --update`";
+    let Some(before) = before else {
+        return Some(format!("the lock has no anchors to compare the judge with: {update}"));
+    };
+    if now.too_few() {
         return Some(
-            "the lock has no anchors to compare the judge with: `spyhop check --update`".to_owned(),
+            "too few anchors were judged to tell whether the judge has changed".to_owned(),
         );
     }
-    let changed = before.iter().filter(|(id, score)| now.get(*id) != Some(score)).count();
-    (changed > 0).then(|| {
+    if before.too_few() {
+        return Some(format!(
+            "the lock's anchors were judged too seldom to compare with: {update}"
+        ));
+    }
+    let change = change(now, before);
+    change.is_drift().then(|| {
         format!(
-            "the judge has changed since the lock: {changed} of {} anchors have another outcome, so scores do not compare; `spyhop check --update`",
-            before.len()
+            "the judge has changed since the lock ({}), so scores do not compare: {update}",
+            change.words()
         )
     })
 }

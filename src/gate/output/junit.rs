@@ -2,7 +2,10 @@
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Made, difference_words, gate_words};
-use crate::gate::{Outcome, PartGate, Verdict};
+use crate::{
+    gate::{Outcome, Verdict},
+    stats::Gate,
+};
 
 /// One suite a check, one case a comparison or fault. A check that is inconclusive, or could not be
 /// made, is an error and not a failure: neither is green.
@@ -40,7 +43,7 @@ fn suite(outcome: &Outcome) -> TestSuite {
     for part in &outcome.parts {
         let words = format!("{}: {} points", gate_words(part.gate), difference_words(part));
         // What is open in a part alone does not make the check open.
-        let kind = (part.gate == PartGate::Regressed).then_some((
+        let kind = (part.gate == Gate::Regressed).then_some((
             NonSuccessKind::Failure,
             "regressed",
             words.as_str(),

@@ -7,7 +7,8 @@ pub use gitlab::gitlab;
 pub use junit::junit;
 pub use markdown::{Worst, markdown};
 
-use super::{Outcome, Part, PartGate};
+use super::{Outcome, Part};
+use crate::stats::Gate;
 
 /// A check that could not be made.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,12 +20,12 @@ pub struct Failed {
 /// What became of a check that was to be made.
 pub type Made = Result<(Outcome, Vec<Worst>), Failed>;
 
-fn gate_words(gate: PartGate) -> &'static str {
+fn gate_words(gate: Gate) -> &'static str {
     match gate {
-        PartGate::Better => "better",
-        PartGate::NoWorse => "no worse",
-        PartGate::Regressed => "regressed",
-        PartGate::Inconclusive => "open",
+        Gate::Better => "better",
+        Gate::NoWorse => "no worse",
+        Gate::Regressed => "regressed",
+        Gate::Inconclusive => "open",
     }
 }
 

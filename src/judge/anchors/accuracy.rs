@@ -10,28 +10,19 @@ use crate::stats::{self, Estimate};
 /// not missing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Accuracy {
-    pub all: Option<Interval>,
-    pub by_kind: BTreeMap<Kind, Option<Interval>>,
-    pub length_traps: Option<Interval>,
+    pub all: Option<Estimate>,
+    pub by_kind: BTreeMap<Kind, Option<Estimate>>,
+    pub length_traps: Option<Estimate>,
     /// Of all but the length traps.
-    pub other_kinds: Option<Interval>,
+    pub other_kinds: Option<Estimate>,
     /// Where the better answer has fewer characters, and where it has more: half of the set each, so
     /// that a judge that goes by length alone is right on one half and wrong on the other.
-    pub better_is_shorter: Option<Interval>,
-    pub better_is_longer: Option<Interval>,
+    pub better_is_shorter: Option<Estimate>,
+    pub better_is_longer: Option<Estimate>,
     pub right: usize,
     pub undecided: usize,
     pub wrong: usize,
     pub missing: usize,
-}
-
-/// A number with its 95% interval, and the anchors behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Interval {
-    pub point: f64,
-    pub lower: f64,
-    pub upper: f64,
-    pub n: usize,
 }
 
 /// Shares of what [`super::outcomes`] gives.
@@ -44,7 +35,7 @@ pub fn accuracy(outcomes: &[Outcome]) -> Accuracy {
     let share = |of: &dyn Fn(&Anchor) -> bool| {
         let of_these = anchors.iter().zip(outcomes).filter(|(anchor, _)| of(anchor));
         let scores: Vec<f64> = of_these.filter_map(|(_, outcome)| outcome.score()).collect();
-        stats::mean(&scores).map(Interval::from)
+        stats::mean(&scores)
     };
     let count = |which: Outcome| outcomes.iter().filter(|&&outcome| outcome == which).count();
     let characters = |text: &str| text.chars().count();
@@ -73,7 +64,6 @@ impl Accuracy {
         if all.is_none() {
             return vec!["anchors: not one was judged".to_owned()];
         }
-        let percent = |share: &Option<Interval>| share.map_or("n/a".to_owned(), Interval::percent);
         let mut words = vec![
             format!(
                 "anchors: accuracy {}; {right} right, {undecided} undecided, {wrong} wrong, {missing} missing",
@@ -90,7 +80,7 @@ impl Accuracy {
         let lost: Vec<String> = kinds
             .filter_map(|(kind, share)| Some((kind, (*share)?)))
             .filter(|(_, share)| share.point < 1.0)
-            .map(|(kind, Interval { point, n, .. })| {
+            .map(|(kind, Estimate { point, n, .. })| {
                 format!("{} {:.1} of {n}", kind.words(), point * n as f64)
             })
             .collect();
@@ -101,17 +91,10 @@ impl Accuracy {
     }
 }
 
-impl Interval {
-    /// `95.8% [86.0, 98.8], n = 48`
-    fn percent(self) -> String {
-        let Self { point, lower, upper, n } = self;
-        let [point, lower, upper] = [point, lower, upper].map(|share| 100.0 * share);
+/// `95.8% [86.0, 98.8], n = 48`
+fn percent(share: &Option<Estimate>) -> String {
+    share.map_or("n/a".to_owned(), |share| {
+        let Estimate { point, lower, upper, n } = share.scaled(100.0);
         format!("{point:.1}% [{lower:.1}, {upper:.1}], n = {n}")
-    }
-}
-
-impl From<Estimate> for Interval {
-    fn from(Estimate { point, lower, upper, n }: Estimate) -> Self {
-        Self { point, lower, upper, n }
-    }
+    })
 }

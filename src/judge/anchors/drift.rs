@@ -1,8 +1,8 @@
 //! Whether a judge says of the anchors what it said before.
 use serde::Serialize;
 
-use super::{AnchorRun, Interval, Outcome};
-use crate::stats;
+use super::{AnchorRun, Outcome};
+use crate::stats::{self, Estimate};
 
 /// The p-value up to which a change has a direction. Ours.
 const LEVEL: f64 = 0.05;
@@ -40,7 +40,7 @@ pub struct Change {
     /// change in either direction is as likely.
     pub p: f64,
     /// The accuracy now less that of then, on the anchors that are compared.
-    pub difference: Option<Interval>,
+    pub difference: Option<Estimate>,
 }
 
 /// What a [`Change`] says. Each comparison is a test at 5% of its own, with no correction for their
@@ -76,7 +76,8 @@ pub(super) fn drift(run: &AnchorRun, earlier: &[AnchorRun]) -> Drift {
     }
 }
 
-fn change(run: &AnchorRun, before: &AnchorRun) -> Change {
+/// What became of the anchors since one earlier run of the same judge.
+pub fn change(run: &AnchorRun, before: &AnchorRun) -> Change {
     let differences = differences(run, before);
     let better = differences.iter().filter(|&&difference| difference > 0.0).count();
     let worse = differences.iter().filter(|&&difference| difference < 0.0).count();
@@ -95,7 +96,7 @@ fn change(run: &AnchorRun, before: &AnchorRun) -> Change {
         better,
         worse,
         p,
-        difference: stats::difference(&differences).map(Interval::from),
+        difference: stats::difference(&differences),
     }
 }
 
@@ -142,7 +143,16 @@ impl Drift {
 }
 
 impl Change {
-    fn words(&self) -> String {
+    /// Whether scores of that run's time and of this one's had better not be compared: the change has a
+    /// direction, or more than one anchor in ten has another outcome. A judge behind a server that
+    /// wavers on a few anchors without leaning to one side passes.
+    pub fn is_drift(&self) -> bool {
+        matches!(self.finding, Finding::Better | Finding::Worse)
+            || 10 * (self.better + self.worse) > self.compared
+    }
+
+    /// In one sentence, beginning with when that run was.
+    pub fn words(&self) -> String {
         let Self { compared, better, worse, p, .. } = *self;
         let at = self.other_server.as_ref().map(|server| format!(" at {server}"));
         let when = format!("{}{}", ago(self.seconds), at.unwrap_or_default());
@@ -150,8 +160,7 @@ impl Change {
         let changed = format!("{} of {compared} verdicts changed", better + worse);
         let drifted = |to: &str| {
             let difference = self.difference.map_or(String::new(), |difference| {
-                let Interval { point, lower, upper, .. } = difference;
-                let [point, lower, upper] = [point, lower, upper].map(|share| 100.0 * share);
+                let Estimate { point, lower, upper, .. } = difference.scaled(100.0);
                 format!(", accuracy {point:+.1} points [{lower:+.1}, {upper:+.1}]")
             });
             format!(

@@ -55,7 +55,7 @@ impl AnchorRun {
     }
 
     /// Whether so many anchors are missing, more than one in ten, that the run compares with no other.
-    pub(super) fn too_few(&self) -> bool {
+    pub fn too_few(&self) -> bool {
         let scores = || self.scores.values();
         10 * scores().filter(|&&outcome| outcome == Outcome::Missing).count() > scores().count()
     }

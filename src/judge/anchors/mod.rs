@@ -13,8 +13,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use accuracy::{Accuracy, Interval, accuracy};
-pub use drift::{Change, Drift, Finding};
+pub use accuracy::{Accuracy, accuracy};
+pub use drift::{Change, Drift, Finding, change};
 pub use history::AnchorRun;
 
 use super::{Court, Orders};
@@ -74,6 +74,9 @@ pub enum Outcome {
 /// How a judge did on the anchors, and whether it does as it did before.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Checked {
+    /// This run, as the history has it.
+    #[serde(skip)]
+    pub run: AnchorRun,
     pub accuracy: Accuracy,
     pub drift: Drift,
 }
@@ -105,7 +108,7 @@ pub fn check(
     if outcomes.iter().any(|&outcome| outcome != Outcome::Missing) {
         history::append(history, &run)?;
     }
-    Ok((Checked { accuracy: accuracy(&outcomes), drift }, spent))
+    Ok((Checked { accuracy: accuracy(&outcomes), drift, run }, spent))
 }
 
 /// How much [`check`] would ask at `time`, and what it would cost.

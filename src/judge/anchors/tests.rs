@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::*;
-use crate::stats;
+use crate::stats::{self, Estimate};
 
 /// Verdicts on all anchors in both orders, of a judge that says which of two answers is the better one:
 /// the first (`Some(true)`), the second, or neither.
@@ -136,7 +136,7 @@ fn a_judge_that_goes_by_length_or_by_lists_is_right_on_half() {
     let length = |answer: &str| answer.chars().count();
     let longest = outcomes(&judged(|_, first, second| Some(length(first) > length(second))));
     let longest = accuracy(&longest);
-    let point = |share: Option<Interval>| share.unwrap().point;
+    let point = |share: Option<Estimate>| share.unwrap().point;
     assert_eq!((longest.right, longest.wrong, point(longest.all)), (24, 24, 0.5));
     assert_eq!((point(longest.length_traps), longest.length_traps.unwrap().n), (0.0, 6));
     assert_eq!((point(longest.other_kinds), longest.other_kinds.unwrap().n), (24.0 / 42.0, 42));
@@ -309,12 +309,29 @@ fn the_words_say_how_much_how_sure_and_whether_it_wavered_before() {
 }
 
 #[test]
+fn a_judge_that_wavers_has_not_drifted() {
+    use Outcome::{Right, Undecided, Wrong};
+    let before = run_of(1, "one", &[Right, Right, Wrong, Wrong, Undecided]);
+    let drifted = |now: &[Outcome]| change(&run_of(2, "one", now), &before).is_drift();
+    assert!(!drifted(&[Right, Right, Wrong, Wrong, Undecided]));
+    // Two for the better, two for the worse.
+    assert!(!drifted(&[Wrong, Undecided, Right, Right, Undecided]));
+    // More than a tenth of 48, to no side.
+    assert!(drifted(&[Wrong, Undecided, Right, Right, Wrong]));
+    // Fewer than a tenth has no direction at 5%, which takes six of one kind: a tenth is the stricter.
+    let wrong = [Wrong; 9];
+    let lost = change(&run_of(2, "one", &wrong), &before);
+    assert!(lost.is_drift() && lost.finding == Finding::Worse, "{lost:?}");
+}
+
+#[test]
 fn the_gist_and_the_json_hold_the_same_numbers() {
     let mut outcomes = vec![Outcome::Right; 48];
     (outcomes[0], outcomes[1], outcomes[47]) =
         (Outcome::Wrong, Outcome::Undecided, Outcome::Missing);
-    let drift = drift::drift(&run_of(9, "one", &outcomes), &[run_of(1, "one", &[])]);
-    let checked = Checked { accuracy: accuracy(&outcomes), drift };
+    let run = run_of(9, "one", &outcomes);
+    let drift = drift::drift(&run, &[run_of(1, "one", &[])]);
+    let checked = Checked { run, accuracy: accuracy(&outcomes), drift };
     let words = checked.words();
     assert!(words[0].starts_with("anchors: accuracy 96.8% ["), "{words:?}");
     assert!(words[0].ends_with("n = 47; 45 right, 1 undecided, 1 wrong, 1 missing"), "{words:?}");

@@ -48,7 +48,8 @@ pub struct Judged {
 }
 
 /// Says whether enough is judged, from the win rate by a confidence sequence at 95% (of prompts with a
-/// verdict in every order) and from what was spent. It is asked after every few prompts.
+/// verdict in every order; none before the first) and from what was spent. It is asked before every
+/// few prompts.
 pub type Until<'a> = &'a dyn Fn(Option<&Estimate>, &Spent) -> bool;
 
 /// Where a prompt stands in the order in which prompts are judged one by one. It is that of a hash of
@@ -135,6 +136,9 @@ impl Court<'_> {
         let mut sequence = ConfidenceSequence::betting(0.95);
         let mut judged = 0;
         for some in prompts.chunks(LOOK_EVERY) {
+            if until(sequence.estimate().as_ref(), spent) {
+                return Ok(Some(judged));
+            }
             self.ask(&some.concat(), log, spent, watch)?;
             let rows = rows_by_id(out)?;
             for looks in some {
@@ -146,9 +150,6 @@ impl Court<'_> {
                 if let Some(score) = whole.and_then(|rows| super::score(rows, Score::Verdicts)) {
                     sequence.push(score);
                 }
-            }
-            if until(sequence.estimate().as_ref(), spent) && judged < prompts.len() {
-                return Ok(Some(judged));
             }
         }
         Ok(None)
