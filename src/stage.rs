@@ -1,10 +1,10 @@
 //! The one shape that augment, curate, generate and judge share: a row in, questions, replies, a row out.
-use std::{cell::RefCell, collections::HashMap, path::Path, time::Instant};
+use std::{cell::RefCell, path::Path, time::Instant};
 
 use crate::{
     lm::{Lm, Reply, Request},
     record::Row,
-    store::{Log, read, write},
+    store::Log,
     watch::{Event, Unit, Watch},
 };
 
@@ -56,9 +56,7 @@ pub fn map<I: Row, O: Row>(
         ask_all(&todo, load, questions, write, watch)?;
         watch(Event::End);
     }
-    log.borrow().sync()?;
-    drop(log);
-    in_order(inputs, out)
+    log.into_inner().finish(inputs)
 }
 
 /// The random seed of one sample for one row: a row's replies do not depend on its place in a file.
@@ -121,22 +119,4 @@ fn ask_all<I: Row>(
         )?;
     }
     Ok(())
-}
-
-/// Reads the finished file, and rewrites it in input order if it is in another.
-fn in_order<I: Row, O: Row>(inputs: &[I], out: &Path) -> anyhow::Result<Vec<O>> {
-    let rows: Vec<O> = read(out)?;
-    let place: HashMap<&str, usize> =
-        inputs.iter().enumerate().map(|(place, input)| (input.id(), place)).collect();
-    anyhow::ensure!(
-        rows.len() == inputs.len() && rows.iter().all(|row| place.contains_key(row.id())),
-        "{} holds rows of another input; delete it and run again",
-        out.display()
-    );
-    let mut ordered = rows;
-    if !ordered.is_sorted_by_key(|row| place[row.id()]) {
-        ordered.sort_by_key(|row| place[row.id()]);
-        write(out, &ordered)?;
-    }
-    Ok(ordered)
 }

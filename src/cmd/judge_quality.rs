@@ -145,17 +145,13 @@ fn local(args: &JudgeQualityArgs, recipe: &Recipe, pairs: &[HumanPair]) -> anyho
     let weights =
         weights.context("this recipe's judge is a script: there is nothing to measure")?;
     let fetched = source::fetch(weights, &recipe.directory, &cache_directory()?, &watch)?;
-    let path = match &fetched.files[..] {
-        [file] => file.clone(),
-        _ => fetched.root.clone(),
-    };
     let recipe::Judge { method, score, .. } = recipe.judge;
     let method_name = format!("{method:?}").to_lowercase();
     // Both scores are read from the same judgments.
     let out = args.out.join(format!("{method_name}-{}", &fetched.sha256[..12]));
     let out = file(&out, args)?;
     let [first, second] = quality::sides(pairs);
-    let load = || Lm::load(&Weights::Files(path));
+    let load = || Lm::load(&Weights::Files(fetched.model().to_owned()));
     judge::run(load, &first, &second, method, &out, &watch)?;
     say(&format!("judgments: {}", out.display()));
     let judge = match score {

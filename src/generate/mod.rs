@@ -1,10 +1,12 @@
 //! Eval set to completions: a model answers every prompt.
 mod contestant;
+mod entrant;
 mod served;
 
 use serde::{Deserialize, Serialize};
 
 pub use contestant::{Contestant, Endpoint, Pairs, Published, built_in, select};
+pub use entrant::{Entrant, Servers};
 pub use served::Served;
 
 use crate::{

@@ -1,5 +1,5 @@
 //! A model behind servers answers an eval set; every reply is stored, so nothing is paid for twice.
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashSet, path::Path};
 
 use super::{Endpoint, Settings};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     model::{Message, Role},
     record::{Completion, Finish, Prompt, Row},
     stage,
-    store::{Log, read, write},
+    store::{Log, read_so_far},
     watch::{Event, Unit, Watch},
 };
 
@@ -28,9 +28,9 @@ impl Served<'_> {
     /// # Errors
     /// When the store or the rows in `out` cannot be read.
     pub fn outlook(&self, prompts: &[Prompt], out: &Path) -> anyhow::Result<Outlook> {
-        let done: Vec<Completion> = crate::store::read_so_far(out)?;
-        let done: HashMap<&str, ()> = done.iter().map(|row| (row.id(), ())).collect();
-        let open = prompts.iter().filter(|prompt| !done.contains_key(prompt.id.as_str()));
+        let done: Vec<Completion> = read_so_far(out)?;
+        let done: HashSet<&str> = done.iter().map(Row::id).collect();
+        let open = prompts.iter().filter(|prompt| !done.contains(prompt.id()));
         let calls: Vec<Call> = open.map(|prompt| self.call(prompt)).collect();
         self.provider.outlook(&calls, self.endpoint.price)
     }
@@ -59,11 +59,7 @@ impl Served<'_> {
             Ok(())
         })?;
         watch(Event::End);
-        log.sync()?;
-        drop(log);
-        if spent.failed == 0 {
-            put_in_order(prompts, out)?;
-        }
+        log.finish(prompts)?;
         Ok(spent)
     }
 
@@ -100,20 +96,4 @@ impl Served<'_> {
             },
         }
     }
-}
-
-fn put_in_order(prompts: &[Prompt], out: &Path) -> anyhow::Result<()> {
-    let place: HashMap<&str, usize> =
-        prompts.iter().enumerate().map(|(place, prompt)| (prompt.id.as_str(), place)).collect();
-    let mut rows: Vec<Completion> = read(out)?;
-    anyhow::ensure!(
-        rows.len() == prompts.len() && rows.iter().all(|row| place.contains_key(row.id())),
-        "{} holds answers to other prompts; choose another --out",
-        out.display()
-    );
-    if !rows.is_sorted_by_key(|row| place[row.id()]) {
-        rows.sort_by_key(|row| place[row.id()]);
-        write(out, &rows)?;
-    }
-    Ok(())
 }

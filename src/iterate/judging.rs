@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::lab::{Lab, model_path};
+use super::lab::Lab;
 use crate::{
     judge::{self, Court, Orders, configured, shared_family},
     lm::{Lm, Weights, api::Provider},
@@ -47,7 +47,7 @@ impl Judge {
         }
         Ok(match (own, base) {
             (Some(own), _) => {
-                let way = Way::Local(Weights::Files(model_path(own)));
+                let way = Way::Local(Weights::Files(own.model().to_owned()));
                 Self { way, hash: own.sha256.clone() }
             }
             (None, Weights::Script { script, .. }) => {

@@ -11,7 +11,7 @@ use crate::{
     augment, corpus, curate,
     eval_set::EvalSet,
     finetune::{self, Direction},
-    generate::{self, Settings},
+    generate::{self, Entrant, Settings},
     lm::{Lm, Weights},
     prompt,
     recipe::{BASE, PREVIOUS, Recipe, Source, baseline_name},
@@ -23,16 +23,16 @@ use crate::{
     watch::{Event, Watch},
 };
 
-use super::{judging::Judge, rivals::Rival};
+use super::{judging::Judge, rivals};
 
 pub(super) struct Lab<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) run: RunDir,
     base: Weights,
     pub(super) judge: Judge,
-    pub(super) rivals: Vec<Rival>,
-    /// Where replies of servers are kept.
-    pub(super) replies: PathBuf,
+    pub(super) rivals: Vec<Entrant>,
+    /// Where fetched files and replies of servers are kept.
+    pub(super) cache: PathBuf,
     seed: Fetched,
     corpus: Fetched,
     pub(super) prompts: Vec<Prompt>,
@@ -74,8 +74,8 @@ impl<'a> Lab<'a> {
             (None, None) => anyhow::bail!("[model] needs one of `weights` and `script`"),
         };
         let base = match recipe.model.script {
-            Some(_) => Weights::Script { script: one_file(&model)?, model: "base".into() },
-            None => Weights::Files(model_path(&model)),
+            Some(_) => Weights::Script { script: model.file()?.to_owned(), model: "base".into() },
+            None => Weights::Files(model.model().to_owned()),
         };
         let own =
             recipe.judge.weights.as_ref().map(|weights| fetch("judge", weights)).transpose()?;
@@ -93,7 +93,7 @@ impl<'a> Lab<'a> {
             .evaluate
             .rivals()
             .map(|rival| {
-                Rival::load(rival, recipe, &prompts, cache, watch)
+                rivals::enter(rival, recipe, &prompts, cache, watch)
                     .with_context(|| format!("the baseline {rival}"))
             })
             .collect::<anyhow::Result<_>>()?;
@@ -106,15 +106,15 @@ impl<'a> Lab<'a> {
         })?;
         keep_prompts(&run.path("prompts.jsonl"), &prompts)?;
         let hashes = Hashes { base: model.sha256, judge: judge.hash.clone(), prompts: sha256 };
-        let replies = cache.join("replies.sqlite");
-        Ok(Self { recipe, run, base, judge, rivals, replies, seed, corpus, prompts, hashes, watch })
+        let cache = cache.to_owned();
+        Ok(Self { recipe, run, base, judge, rivals, cache, seed, corpus, prompts, hashes, watch })
     }
 
     pub(super) fn seed(&self) -> anyhow::Result<Vec<Pair>> {
-        let path = one_file(&self.seed)?;
+        let path = self.seed.file()?;
         let settings = &self.recipe.seed;
         self.run.stage("seed", &[&self.seed.sha256], |stage| {
-            seed::run(&path, settings, self.recipe.random_seed, stage, self.watch)
+            seed::run(path, settings, self.recipe.random_seed, stage, self.watch)
         })?;
         read(&self.run.path("seed.jsonl"))
     }
@@ -259,27 +259,10 @@ impl<'a> Lab<'a> {
     }
 }
 
-/// Where a fetched model lies: its one file, or the directory of several.
-pub(super) fn model_path(fetched: &Fetched) -> PathBuf {
-    match &fetched.files[..] {
-        [file] => file.clone(),
-        _ => fetched.root.clone(),
-    }
-}
-
-pub(super) fn one_file(fetched: &Fetched) -> anyhow::Result<PathBuf> {
-    match &fetched.files[..] {
-        [file] => Ok(file.clone()),
-        files => anyhow::bail!("{}: one file is wanted here, not {}", fetched.from, files.len()),
-    }
-}
-
 /// The recipe's eval set: a built-in one, or a file beside the recipe.
 fn eval_set(recipe: &Recipe, cache: &Path, watch: Watch) -> anyhow::Result<EvalSet> {
-    let name = &recipe.evaluate.eval_set;
-    let beside = recipe.directory.join(name);
-    EvalSet::load(beside.to_str().filter(|_| beside.is_file()).unwrap_or(name), cache, watch)
-        .context("cannot get the eval set")
+    let name = source::beside(&recipe.directory, &recipe.evaluate.eval_set);
+    EvalSet::load(&name, cache, watch).context("cannot get the eval set")
 }
 
 /// Writes the eval set into the run, or finds that it is the one that the run began with.

@@ -54,6 +54,36 @@ pub struct Fetched {
     pub bytes: u64,
 }
 
+impl Fetched {
+    /// The file, where a source means one.
+    ///
+    /// # Errors
+    /// When there are several.
+    pub fn file(&self) -> anyhow::Result<&Path> {
+        match &self.files[..] {
+            [file] => Ok(file),
+            files => anyhow::bail!("{}: one file is wanted here, not {}", self.from, files.len()),
+        }
+    }
+
+    /// Where a model lies: its one file, or the directory of several.
+    pub fn model(&self) -> &Path {
+        self.file().unwrap_or(&self.root)
+    }
+}
+
+/// The source of a file or a directory on this machine.
+pub fn at(path: &Path) -> recipe::Source {
+    recipe::Source { from: vec![format!("file:{}", path.display())], sha256: None }
+}
+
+/// What lies beside a recipe or another file in `directory` and has this name, if there is such a
+/// thing; else the name itself, which may be that of something built in, or a path from here.
+pub fn beside(directory: &Path, name: &str) -> String {
+    let path = directory.join(name);
+    if path.exists() { path.display().to_string() } else { name.to_owned() }
+}
+
 /// Where spyhop keeps what it has fetched: `$XDG_CACHE_HOME/spyhop`, else `$HOME/.cache/spyhop`.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! Append-only JSONL that survives a kill and resumes.
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::{self, File, OpenOptions},
     io::{ErrorKind, Write},
     marker::PhantomData,
@@ -87,6 +87,31 @@ impl<T: Row> Log<T> {
     /// Makes every row written so far safe against a power cut.
     pub fn sync(&self) -> anyhow::Result<()> {
         self.file.sync_data().map_err(|error| explain_write(&self.path, error))
+    }
+
+    /// Ends the writing: makes every row safe, and puts the rows into the order of the inputs that they
+    /// were made from, where they came in another. Gives all rows.
+    ///
+    /// # Errors
+    /// When the file has a row of something else.
+    pub fn finish<'a, I: Row + 'a>(
+        self,
+        inputs: impl IntoIterator<Item = &'a I>,
+    ) -> anyhow::Result<Vec<T>> {
+        self.sync()?;
+        let places: HashMap<&str, usize> =
+            inputs.into_iter().enumerate().map(|(place, input)| (input.id(), place)).collect();
+        let mut rows: Vec<T> = read(&self.path)?;
+        anyhow::ensure!(
+            rows.iter().all(|row| places.contains_key(row.id())),
+            "{} holds rows of other inputs; delete it, or choose another --out",
+            self.path.display()
+        );
+        if !rows.is_sorted_by_key(|row| places[row.id()]) {
+            rows.sort_by_key(|row| places[row.id()]);
+            write(&self.path, &rows)?;
+        }
+        Ok(rows)
     }
 }
 

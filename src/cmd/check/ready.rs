@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, path::PathBuf};
 use anyhow::Context;
 use spyhop::{
     gate::{Locked, LockedBaseline, answer_hashes, prompts_hash},
-    generate::Contestant,
+    generate::{Contestant, Entrant},
     judge::configured::Judge,
     lm::api::Provider,
     record::{Completion, Prompt, content_id},
-    source::cache_directory,
+    source::{self, cache_directory},
 };
 
 use super::make::Work;
@@ -43,37 +43,32 @@ impl Work<'_> {
             (None, None) => self.args.server.store()?,
         };
         let provider = Provider::open(&check.judge.server, &store, self.args.server.offline)?;
-        let beside = |name: &str| {
-            let beside = suite.directory.join(name);
-            if beside.exists() { beside.display().to_string() } else { name.to_owned() }
-        };
+        let beside = |name: &str| source::beside(&suite.directory, name);
         // A candidate on the command line is where the user stands, not where the file lies.
         let candidate = match self.args.candidate.is_some() {
             true => candidate.to_owned(),
             false => beside(candidate),
         };
-        let names = std::iter::once(candidate.clone())
-            .chain([beside(&check.reference)])
-            .chain(check.baselines.iter().map(|name| beside(name)));
-        let mut contestants: Vec<Contestant> =
-            names.map(|name| Contestant::load(&name)).collect::<anyhow::Result<_>>()?;
-        // Two versions of a model have one name.
-        let role = |contestant: &mut Contestant, name: &str| name.clone_into(&mut contestant.name);
-        let shown: Vec<String> = contestants.iter().map(|one| one.name.clone()).collect();
-        role(&mut contestants[0], "candidate");
-        role(&mut contestants[1], "reference");
+        let contestants: Vec<Contestant> = [candidate.clone(), beside(&check.reference)]
+            .into_iter()
+            .chain(check.baselines.iter().map(|name| beside(name)))
+            .map(|name| Contestant::load(&name))
+            .collect::<anyhow::Result<_>>()?;
         let eval_set = check.eval_set.as_deref().map(beside);
-        let (prompts, entered) = entrants::enter(&contestants, eval_set.as_deref(), &cache, watch)?;
-        let names = |place: usize| match entered[place].name() {
-            "candidate" | "reference" => shown[place].clone(),
-            name => name.to_owned(),
-        };
-        let (mut candidate_name, mut reference_name) = (names(0), names(1));
+        let (prompts, mut entered) =
+            entrants::enter(&contestants, eval_set.as_deref(), &cache, watch)?;
+        let (mut candidate_name, mut reference_name) =
+            (entered[0].name().to_owned(), entered[1].name().to_owned());
         if candidate_name == reference_name {
             candidate_name = format!("{candidate_name} ({candidate})");
             reference_name = format!("{reference_name} ({})", check.reference);
         }
-        let identities: Vec<&str> = entered.iter().map(|one| one.identity()).collect();
+        // Two versions of a model have one name, so the two are called by their roles.
+        let baselines = entered.split_off(2);
+        let roles = entered.into_iter().zip(["candidate", "reference"]);
+        let entered: Vec<Entrant> =
+            roles.map(|(entrant, role)| entrant.called(role)).chain(baselines).collect();
+        let identities: Vec<&str> = entered.iter().map(Entrant::identity).collect();
         let identity = content_id(&[&judge.hash(), &provider.server, &identities.join(" ")]);
         let directory = self.args.out.join(&check.name).join(&identity[..12]);
         std::fs::create_dir_all(&directory)
@@ -85,10 +80,7 @@ impl Work<'_> {
             random_seed: check.random_seed,
         };
         let mut budget = budget::Budget::new(check.budget.dollars.filter(|_| !asking.offline));
-        let mut answers = entrants::answer(entered, &prompts, &asking, &mut budget, watch)?;
-        for (answers, role) in answers.iter_mut().zip(["candidate", "reference"]) {
-            answers.iter_mut().for_each(|answer| role.clone_into(&mut answer.generator));
-        }
+        let mut answers = entrants::answer(&entered, &prompts, &asking, &mut budget, watch)?;
         let baselines = answers.split_off(2);
         let (Some(reference), Some(candidate)) = (answers.pop(), answers.pop()) else {
             anyhow::bail!("two contestants are wanted");

@@ -4,11 +4,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use spyhop::{
+    generate::Entrant,
     judge::{Orders, configured::Judge},
     store::write_atomic,
 };
-
-use crate::cmd::entrants::Entrant;
 
 /// What a directory was made with (`eval.json`).
 #[derive(Debug, PartialEq, Serialize, Deserialize)]

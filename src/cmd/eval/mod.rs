@@ -132,7 +132,7 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         offline: args.server.offline,
         random_seed: args.random_seed,
     };
-    let answers = entrants::answer(entrants, &prompts, &asking, &mut budget, &watch)?;
+    let answers = entrants::answer(&entrants, &prompts, &asking, &mut budget, &watch)?;
     let Some((candidate, baselines)) = answers.split_first() else { return Ok(()) };
 
     let court = Court { judge: &judge, provider: &provider, orders, sample: 0 };

@@ -133,9 +133,9 @@ impl Contestant {
                 Ok(found)
             }
             Some("gguf") => {
-                Ok(Self { weights: Some(local(&absolute)), ..Self::named(stem(&absolute)) })
+                Ok(Self { weights: Some(source::at(&absolute)), ..Self::named(stem(&absolute)) })
             }
-            _ => Ok(Self { outputs: Some(local(&absolute)), ..Self::named(stem(&absolute)) }),
+            _ => Ok(Self { outputs: Some(source::at(&absolute)), ..Self::named(stem(&absolute)) }),
         }
     }
 
@@ -182,14 +182,7 @@ impl Contestant {
         let Some(outputs) = &self.outputs else { return Ok(None) };
         let fetched = source::fetch(outputs, &self.directory, cache, watch)
             .with_context(|| format!("the answers of {}", self.name))?;
-        let [file] = &fetched.files[..] else {
-            anyhow::bail!(
-                "{}: one file of answers is wanted, not {}",
-                self.name,
-                fetched.files.len()
-            );
-        };
-        exchange::completions(file).map(Some)
+        exchange::completions(fetched.file()?).map(Some)
     }
 
     /// Where its weights lie, and their hash, if it is a model on this machine.
@@ -200,11 +193,7 @@ impl Contestant {
         let Some(weights) = &self.weights else { return Ok(None) };
         let fetched = source::fetch(weights, &self.directory, cache, watch)
             .with_context(|| format!("the weights of {}", self.name))?;
-        let path = match &fetched.files[..] {
-            [file] => file.clone(),
-            _ => fetched.root,
-        };
-        Ok(Some((path, fetched.sha256)))
+        Ok(Some((fetched.model().to_owned(), fetched.sha256)))
     }
 }
 
@@ -260,7 +249,7 @@ fn of_directory(path: &Path) -> anyhow::Result<Contestant> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut found = Contestant::named(name);
     if path.join("config.json").is_file() {
-        found.weights = Some(local(path));
+        found.weights = Some(source::at(path));
         return Ok(found);
     }
     let (answers, checkpoint) = (path.join("completions.jsonl"), path.join("checkpoint"));
@@ -269,18 +258,14 @@ fn of_directory(path: &Path) -> anyhow::Result<Contestant> {
         "{}: expected a model (config.json), or a model of a run (completions.jsonl or checkpoint)",
         path.display()
     );
-    found.outputs = answers.is_file().then(|| local(&answers));
-    found.weights = checkpoint.is_dir().then(|| local(&checkpoint));
+    found.outputs = answers.is_file().then(|| source::at(&answers));
+    found.weights = checkpoint.is_dir().then(|| source::at(&checkpoint));
     let recipe = path.parent().map(|run| run.join("recipe.toml")).filter(|path| path.is_file());
     if let Some(recipe) = recipe {
         let recipe = Recipe::load(&recipe)?;
         found.settings = Settings::of(&recipe.evaluate, Some(recipe.tags.inference()));
     }
     Ok(found)
-}
-
-fn local(path: &Path) -> Source {
-    Source { from: vec![format!("file:{}", path.display())], sha256: None }
 }
 
 fn stem(path: &Path) -> String {

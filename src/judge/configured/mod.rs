@@ -90,9 +90,7 @@ impl Judge {
         cache: &Path,
         watch: Watch,
     ) -> anyhow::Result<Self> {
-        let beside = directory.join(&remote.judge);
-        let place = beside.to_str().filter(|_| beside.is_file()).unwrap_or(&remote.judge);
-        let mut judge = Self::load(place, cache, watch)?;
+        let mut judge = Self::load(&source::beside(directory, &remote.judge), cache, watch)?;
         judge.ask(remote.model.as_deref(), remote.price);
         Ok(judge)
     }
@@ -113,12 +111,7 @@ impl Judge {
             (Some(source), _) => {
                 let fetched = source::fetch(source, directory, cache, watch)
                     .context("the prompt of prompt.source")?;
-                let [path] = &fetched.files[..] else {
-                    anyhow::bail!(
-                        "prompt.source names {} files: expected one",
-                        fetched.files.len()
-                    );
-                };
+                let path = fetched.file().context("prompt.source")?;
                 fs::read_to_string(path)
                     .map_err(anyhow::Error::from)
                     .and_then(|text| Template::from_markup(&text))

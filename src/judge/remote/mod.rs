@@ -12,9 +12,9 @@ use crate::{
     exchange::model_is_first,
     lm::api::{Call, Outlook, Provider, Spent},
     recipe::{JudgeMethod, Score},
-    record::{Completion, Judgment, Order, Row, content_id},
+    record::{Completion, Judgment, Order, content_id},
     stats::{ConfidenceSequence, Estimate},
-    store::{Log, read_so_far, write},
+    store::{Log, read_so_far},
     watch::{Event, Unit, Watch},
 };
 
@@ -110,9 +110,7 @@ impl Court<'_> {
             }
         }
         watch(Event::End);
-        log.sync()?;
-        drop(log);
-        self.put_in_order(&matches, out)?;
+        log.finish(&matches)?;
         Ok(judged)
     }
 
@@ -172,22 +170,6 @@ impl Court<'_> {
             });
         }
         Ok(matches)
-    }
-
-    fn put_in_order(&self, matches: &[Match], out: &Path) -> anyhow::Result<()> {
-        let place: HashMap<&str, usize> =
-            matches.iter().enumerate().map(|(place, pair)| (pair.id(), place)).collect();
-        let mut rows: Vec<Judgment> = read_so_far(out)?;
-        anyhow::ensure!(
-            rows.iter().all(|row| place.contains_key(row.id())),
-            "{} holds rows of other answers; choose another --out",
-            out.display()
-        );
-        if !rows.is_sorted_by_key(|row| place[row.id()]) {
-            rows.sort_by_key(|row| place[row.id()]);
-            write(out, &rows)?;
-        }
-        Ok(())
     }
 }
 
