@@ -81,6 +81,11 @@ model = {model:?}
 # price = {{ prompt = 0.15, completion = 0.60 }}    # dollars for a million tokens
 # server = {{ endpoints = ["http://127.0.0.1:8000/v1"], concurrency = 16 }}
 
+# In place of [check.judge], a model on this machine: needs no server and no key, and judges every prompt.
+# [check.local_judge]
+# method = "likelihood"       # or "choice"
+# weights = {{ from = ["file:judge.gguf"] }}
+
 # How far the judge agrees with people, by `spyhop judge-quality`.
 # [check.agreement]
 # estimate = 0.70

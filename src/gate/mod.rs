@@ -16,7 +16,7 @@ use serde::Serialize;
 pub use decide::{Against, Evidence, Scored, decide};
 pub use faults::{Fault, Faults, faults};
 pub use lock::{Lock, Locked, LockedBaseline, answer_hashes, prompts_hash};
-pub use suite::{Budget, Ceilings, Check, Floors, Suite};
+pub use suite::{Budget, Ceilings, Check, Floors, LocalJudge, Suite};
 
 use crate::stats::{Estimate, Gate};
 

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::recipe::{Agreement, RemoteJudge};
+use crate::recipe::{Agreement, JudgeMethod, RemoteJudge, Source};
 
 /// All checks of a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,7 +55,10 @@ pub struct Check {
     pub anchors: bool,
     #[serde(default)]
     pub random_seed: u64,
-    pub judge: RemoteJudge,
+    /// A judge behind servers: this or `local_judge`.
+    pub judge: Option<RemoteJudge>,
+    /// A judge on this machine, which compares every prompt.
+    pub local_judge: Option<LocalJudge>,
     /// What is known of the judge, by `spyhop judge-quality`.
     pub agreement: Option<Agreement>,
     #[serde(default)]
@@ -64,6 +67,14 @@ pub struct Check {
     pub ceilings: Ceilings,
     #[serde(default)]
     pub budget: Budget,
+}
+
+/// Weights on this machine that judge.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalJudge {
+    pub method: JudgeMethod,
+    pub weights: Source,
 }
 
 /// Below these, nothing is known: inconclusive.
@@ -196,7 +207,16 @@ impl Check {
                 value.unwrap_or_default()
             );
         }
-        if let Some(price) = &self.judge.price {
+        anyhow::ensure!(
+            self.judge.is_some() != self.local_judge.is_some(),
+            "expected one of [check.judge], behind a server, and [check.local_judge], on this machine"
+        );
+        anyhow::ensure!(
+            self.judge.is_some()
+                || !(self.until_decided || self.anchors || self.budget != Budget::default()),
+            "local_judge compares every prompt, and does not change: leave until_decided, anchors and budget out"
+        );
+        if let Some(price) = self.judge.as_ref().and_then(|judge| judge.price) {
             price.check()?;
         }
         Ok(())

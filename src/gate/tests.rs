@@ -166,6 +166,11 @@ fn mistakes_in_a_suite_are_named() {
     );
     refuse("margin = 5", "margin = 5\nceilings = { empty = 2 }", "expected a share");
     refuse("margin = 5", "margin = 5\nbudget = { dollars = 0 }", "expected a number above 0");
+    let judge = "[check.judge]\njudge = \"pair-verdict\"\n";
+    refuse(judge, "", "expected one of [check.judge]");
+    let local = "[check.local_judge]\nmethod = \"likelihood\"\nweights = { from = [\"file:m\"] }\n";
+    refuse(judge, &format!("{judge}{local}"), "expected one of [check.judge]");
+    refuse(judge, &format!("[check.budget]\ncalls = 9\n{local}"), "leave until_decided, anchors");
     let twice = format!("{SUITE}{SUITE}");
     assert!(format!("{:#}", Suite::parse(&twice).unwrap_err()).contains("two checks are called"));
 }

@@ -12,6 +12,7 @@ use crate::{
     eval_set::EvalSet,
     finetune::{self, Direction},
     generate::{self, Entrant, Settings},
+    judge::Seated,
     lm::{Lm, Weights},
     prompt,
     recipe::{BASE, PREVIOUS, Recipe, Source, baseline_name},
@@ -23,27 +24,26 @@ use crate::{
     watch::{Event, Watch},
 };
 
-use super::{judging::Judge, rivals};
+use super::{judging, rivals};
 
 pub(super) struct Lab<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) run: RunDir,
     base: Weights,
-    pub(super) judge: Judge,
+    pub(super) judge: Seated,
     pub(super) rivals: Vec<Entrant>,
     /// Where fetched files and replies of servers are kept.
     pub(super) cache: PathBuf,
     seed: Fetched,
     corpus: Fetched,
     pub(super) prompts: Vec<Prompt>,
-    /// Identifies base and judge weights, and the eval set, among the inputs of stages.
+    /// Identifies base weights and the eval set, among the inputs of stages.
     pub(super) hashes: Hashes,
     pub(super) watch: Watch<'a>,
 }
 
 pub(super) struct Hashes {
     base: String,
-    pub(super) judge: String,
     pub(super) prompts: String,
 }
 
@@ -79,7 +79,7 @@ impl<'a> Lab<'a> {
         };
         let own =
             recipe.judge.weights.as_ref().map(|weights| fetch("judge", weights)).transpose()?;
-        let judge = Judge::open(recipe, (&base, &model), own.as_ref(), cache, watch)?;
+        let judge = judging::seat(recipe, (&base, &model), own.as_ref(), cache, watch)?;
         let seed = fetch("seed", &recipe.seed.source)?;
         let corpus = fetch("corpus", &recipe.corpus.source)?;
         let EvalSet { prompts, sha256, .. } = eval_set(recipe, cache, watch)?;
@@ -105,7 +105,7 @@ impl<'a> Lab<'a> {
             prompts: prompt::hashes(),
         })?;
         keep_prompts(&run.path("prompts.jsonl"), &prompts)?;
-        let hashes = Hashes { base: model.sha256, judge: judge.hash.clone(), prompts: sha256 };
+        let hashes = Hashes { base: model.sha256, prompts: sha256 };
         let cache = cache.to_owned();
         Ok(Self { recipe, run, base, judge, rivals, cache, seed, corpus, prompts, hashes, watch })
     }

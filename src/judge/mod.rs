@@ -4,6 +4,7 @@ pub mod configured;
 mod family;
 pub mod quality;
 mod remote;
+mod seated;
 
 use std::{collections::HashMap, path::Path};
 
@@ -13,13 +14,14 @@ use serde::{Deserialize, Serialize};
 pub use family::shared_family;
 pub use quality::{HumanPair, human_pairs};
 pub use remote::{Court, Judged, Orders, Until, place_in_order};
+pub use seated::Seated;
 
 use crate::{
     lm::{Ask, Lm, Reply, Request},
     model::{Message, Role},
     prompt,
     recipe::{JudgeMethod, Score},
-    record::{Completion, Counts, Finish, Judgment, Order, Row, Verdict, content_id},
+    record::{Completion, Finish, Judgment, Order, Row, Verdict, content_id},
     stage,
     watch::Watch,
 };
@@ -42,7 +44,7 @@ impl Row for Match {
 /// Compares the two models' answers prompt by prompt.
 ///
 /// Identical answers are a tie without a question. An answer that could not be given leaves the
-/// match without a verdict; so does a reply that cannot be read. Both count as failed.
+/// match without a verdict; so does a reply that cannot be read.
 ///
 /// # Errors
 /// When a prompt has no row on the other side, or the judge cannot go on.
@@ -53,13 +55,13 @@ pub fn run(
     method: JudgeMethod,
     out: &Path,
     watch: Watch,
-) -> anyhow::Result<Counts> {
+) -> anyhow::Result<()> {
     let matches = matches(candidates, baselines, method)?;
     let name = |completions: &[Completion]| {
         completions.first().map_or(String::new(), |row| row.generator.clone())
     };
     let what = format!("judge {} against {}", name(candidates), name(baselines));
-    let rows = stage::map(
+    stage::map(
         &what,
         load,
         &matches,
@@ -68,8 +70,7 @@ pub fn run(
         |pair, replies| judgment(pair, &replies, method),
         watch,
     )?;
-    let failed = rows.iter().filter(|row| row.verdict.is_none()).count();
-    Ok(Counts { rows_in: rows.len(), kept: rows.len() - failed, failed, ..Counts::default() })
+    Ok(())
 }
 
 fn matches(

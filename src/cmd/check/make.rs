@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use spyhop::{
     gate::{Against, Check, Evidence, Locked, Outcome, Suite, decide, faults, output::Worst},
-    judge::{Court, Orders, Until, anchors},
+    judge::{Court, Orders, Seated, Until, anchors},
     lm::api::Spent,
     record::{Completion, Judgment, Prompt, content_id},
     stats::Estimate,
@@ -116,10 +116,11 @@ impl Work<'_> {
             let total: usize = answers.iter().map(|one| one.output.chars().count()).sum();
             total as f64 / answers.len().max(1) as f64
         };
+        let judge = ready.named_judge();
         Evidence {
             candidate: ready.candidate_name.clone(),
             reference: ready.reference_name.clone(),
-            judge: format!("{} ({})", ready.judge.name, ready.judge.model),
+            judge: format!("{} ({})", judge.name, judge.model),
             prompts: ready.prompts.len(),
             candidate_faults: faults(&ready.candidate),
             reference_faults: faults(&ready.reference),
@@ -127,11 +128,6 @@ impl Work<'_> {
             reference_characters: characters(&ready.reference),
             ..Evidence::default()
         }
-    }
-
-    fn court<'a>(&self, ready: &'a Ready) -> Court<'a> {
-        let (judge, provider) = (&ready.judge, &ready.provider);
-        Court { judge, provider, orders: Orders::Both, sample: 0 }
     }
 
     /// Has the judge compare two sides, as far as the allowance goes.
@@ -156,9 +152,11 @@ impl Work<'_> {
         let step_by_step = comparison.until_decided || allowance.is_limited();
         let until = step_by_step.then_some(&enough as Until);
         let out = ready.directory.join(comparison.out);
-        let judged = self.court(ready).run(candidate, other, until, &out, self.watch)?;
+        let judged = ready.judge.compare(candidate, other, until, &out, self.watch)?;
         allowance.add(&judged.spent);
-        server::account(&format!("{}: {}", self.check.name, comparison.name), &judged.spent);
+        if self.check.judge.is_some() {
+            server::account(&format!("{}: {}", self.check.name, comparison.name), &judged.spent);
+        }
         let failed = judged.spent.failed;
         anyhow::ensure!(
             failed == 0,
@@ -233,7 +231,11 @@ impl Work<'_> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is wrong")?;
         let out = ready.directory.join(format!("anchors-{}.jsonl", now.as_millis()));
         let history = ready.directory.join("anchors-history.jsonl");
-        let court = self.court(ready);
+        let Seated::Remote(remote) = &ready.judge else {
+            anyhow::bail!("anchors are for a judge behind a server");
+        };
+        let (judge, provider) = &**remote;
+        let court = Court { judge, provider, orders: Orders::Both, sample: 0 };
         let (checked, spent) = anchors::check(&court, now.as_secs(), &history, &out, self.watch)?;
         allowance.add(&spent);
         server::account(&format!("{}: anchors", self.check.name), &spent);

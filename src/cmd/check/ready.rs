@@ -1,12 +1,16 @@
 //! The contestants of a check with their answers, and its judge.
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use spyhop::{
     gate::{Locked, LockedBaseline, answer_hashes, prompts_hash},
     generate::{Contestant, Entrant},
-    judge::configured::Judge,
-    lm::api::Provider,
+    judge::{Seated, configured::Judge},
+    lm::{Weights, api::Provider},
+    recipe::Products,
     record::{Completion, Prompt, content_id},
     source::{self, cache_directory},
 };
@@ -19,8 +23,7 @@ use crate::cmd::{
 
 /// The contestants with their answers, and the judge.
 pub(super) struct Ready {
-    pub(super) judge: Judge,
-    pub(super) provider: Provider,
+    pub(super) judge: Seated,
     pub(super) prompts: Vec<Prompt>,
     /// Names for people: rows call the two "candidate" and "reference".
     pub(super) candidate_name: String,
@@ -31,18 +34,41 @@ pub(super) struct Ready {
     pub(super) directory: PathBuf,
 }
 
+/// A judge in words and in hashes.
+pub(super) struct NamedJudge {
+    pub(super) name: String,
+    pub(super) model: String,
+    /// Of prompt, sampling and parser.
+    pub(super) hash: String,
+}
+
+impl Ready {
+    pub(super) fn named_judge(&self) -> NamedJudge {
+        let (name, model, hash) = match &self.judge {
+            Seated::Local { sha256, method, .. } => (
+                format!("{method:?}").to_lowercase(),
+                sha256[..12].to_owned(),
+                self.judge.identity(),
+            ),
+            Seated::Remote(remote) => {
+                (remote.0.name.clone(), remote.0.model.clone(), remote.0.hash())
+            }
+        };
+        NamedJudge { name, model, hash }
+    }
+}
+
 impl Work<'_> {
     /// Loads everyone, and asks whoever has no answers yet.
     pub(super) fn ready(&self, candidate: &str) -> anyhow::Result<Ready> {
         let (suite, check, watch) = (self.suite, self.check, self.watch);
         let cache = cache_directory()?;
-        let judge = Judge::remote(&check.judge, &suite.directory, &cache, watch)?;
         let store = match (&suite.store, self.args.server.named_store()) {
             (_, Some(store)) => store.to_owned(),
             (Some(store), None) => suite.directory.join(store),
             (None, None) => self.args.server.store()?,
         };
-        let provider = Provider::open(&check.judge.server, &store, self.args.server.offline)?;
+        let judge = self.seat(&store, &cache)?;
         let beside = |name: &str| source::beside(&suite.directory, name);
         // A candidate on the command line is where the user stands, not where the file lies.
         let candidate = match self.args.candidate.is_some() {
@@ -69,7 +95,7 @@ impl Work<'_> {
         let entered: Vec<Entrant> =
             roles.map(|(entrant, role)| entrant.called(role)).chain(baselines).collect();
         let identities: Vec<&str> = entered.iter().map(Entrant::identity).collect();
-        let identity = content_id(&[&judge.hash(), &provider.server, &identities.join(" ")]);
+        let identity = content_id(&[&judge.identity(), &identities.join(" ")]);
         let directory = self.args.out.join(&check.name).join(&identity[..12]);
         std::fs::create_dir_all(&directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
@@ -87,7 +113,6 @@ impl Work<'_> {
         };
         Ok(Ready {
             judge,
-            provider,
             prompts,
             candidate_name,
             reference_name,
@@ -98,6 +123,24 @@ impl Work<'_> {
         })
     }
 
+    fn seat(&self, store: &Path, cache: &Path) -> anyhow::Result<Seated> {
+        let (check, directory) = (self.check, &self.suite.directory);
+        if let Some(remote) = &check.judge {
+            let judge = Judge::remote(remote, directory, cache, self.watch)?;
+            let provider = Provider::open(&remote.server, store, self.args.server.offline)?;
+            return Ok(Seated::Remote(Box::new((judge, provider))));
+        }
+        let local = check.local_judge.as_ref().context("the check has no judge")?;
+        let fetched = source::fetch(&local.weights, directory, cache, self.watch)
+            .context("the weights of local_judge")?;
+        Ok(Seated::Local {
+            weights: Weights::Files(fetched.model().to_owned()),
+            sha256: fetched.sha256,
+            method: local.method,
+            products: Products::default(),
+        })
+    }
+
     pub(super) fn locked(&self, ready: &Ready) -> Locked {
         let baseline = |answers: &Vec<Completion>| {
             let hashes: Vec<String> = answer_hashes(answers).into_values().collect();
@@ -105,12 +148,13 @@ impl Work<'_> {
             let entry = LockedBaseline { answers: answers_hash, scores: BTreeMap::new() };
             (answers[0].generator.clone(), entry)
         };
+        let judge = ready.named_judge();
         Locked {
             reference: self.check.reference.clone(),
             eval_set: prompts_hash(&ready.prompts),
-            judge: ready.judge.name.clone(),
-            judge_model: ready.judge.model.clone(),
-            judge_hash: ready.judge.hash(),
+            judge: judge.name,
+            judge_model: judge.model,
+            judge_hash: judge.hash,
             answers: answer_hashes(&ready.reference),
             baselines: ready.baselines.iter().map(baseline).collect(),
             anchors: None,
