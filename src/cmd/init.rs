@@ -83,7 +83,8 @@ model = {model:?}
 
 # In place of [check.judge], a model on this machine: needs no server and no key, and judges every prompt.
 # [check.local_judge]
-# method = "likelihood"       # or "choice"
+# method = "choice"           # or "likelihood"
+# score = "preferences"
 # weights = {{ from = ["file:judge.gguf"] }}
 
 # How far the judge agrees with people, by `spyhop judge-quality`.

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::recipe::{Agreement, JudgeMethod, RemoteJudge, Source};
+use crate::recipe::{Agreement, JudgeMethod, RemoteJudge, Score, Source};
 
 /// All checks of a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,6 +74,9 @@ pub struct Check {
 #[serde(deny_unknown_fields)]
 pub struct LocalJudge {
     pub method: JudgeMethod,
+    /// How the two orders of a pair become one score.
+    #[serde(default = "verdicts")]
+    pub score: Score,
     pub weights: Source,
 }
 
@@ -159,6 +162,11 @@ impl Suite {
 }
 
 impl Check {
+    /// How the two orders of a pair become one score.
+    pub fn score(&self) -> Score {
+        self.local_judge.as_ref().map_or(Score::Verdicts, |judge| judge.score)
+    }
+
     /// What the types cannot say.
     ///
     /// # Errors
@@ -225,4 +233,8 @@ impl Check {
 
 fn yes() -> bool {
     true
+}
+
+fn verdicts() -> Score {
+    Score::Verdicts
 }

@@ -79,7 +79,7 @@ impl Work<'_> {
         let direct = self.judge(&ready, sides, &decides, &allowance)?;
         evidence.ended_early = direct.ended_early;
         let rows = direct.rows;
-        evidence.direct = scored(&rows, &ready.prompts, direct.prompts);
+        evidence.direct = scored(&rows, self.check.score(), &ready.prompts, direct.prompts);
         (evidence.both_orders, evidence.same_in_both) = orders(&rows, &evidence.direct);
         for (place, answers) in ready.baselines.iter().enumerate() {
             let (against, ended_early) =
@@ -102,7 +102,7 @@ impl Work<'_> {
                 anyhow::bail!("{why}, and a lock needs them all: run again, or raise the budget");
             }
             if let Some(entry) = locked.baselines.get_mut(&answers[0].generator) {
-                entry.scores = by_prompt(&reference.rows);
+                entry.scores = by_prompt(&reference.rows, self.check.score());
             }
         }
         if self.check.anchors {
@@ -196,10 +196,10 @@ impl Work<'_> {
             None => {
                 let reference = self.of_reference(ready, answers, allowance)?;
                 ended_early = ended_early.or(reference.ended_early);
-                by_prompt(&reference.rows)
+                by_prompt(&reference.rows, self.check.score())
             }
         };
-        let candidate = by_prompt(&candidate.rows);
+        let candidate = by_prompt(&candidate.rows, self.check.score());
         let pair = |prompt: &Prompt| {
             let of =
                 |scores: &BTreeMap<String, Option<f64>>| scores.get(&prompt.id).copied().flatten();

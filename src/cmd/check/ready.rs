@@ -10,7 +10,7 @@ use spyhop::{
     generate::{Contestant, Entrant},
     judge::{Seated, configured::Judge},
     lm::{Weights, api::Provider},
-    recipe::Products,
+    recipe::{Products, Score},
     record::{Completion, Prompt, content_id},
     source::{self, cache_directory},
 };
@@ -24,6 +24,7 @@ use crate::cmd::{
 /// The contestants with their answers, and the judge.
 pub(super) struct Ready {
     pub(super) judge: Seated,
+    pub(super) score: Score,
     pub(super) prompts: Vec<Prompt>,
     /// Names for people: rows call the two "candidate" and "reference".
     pub(super) candidate_name: String,
@@ -45,11 +46,10 @@ pub(super) struct NamedJudge {
 impl Ready {
     pub(super) fn named_judge(&self) -> NamedJudge {
         let (name, model, hash) = match &self.judge {
-            Seated::Local { sha256, method, .. } => (
-                format!("{method:?}").to_lowercase(),
-                sha256[..12].to_owned(),
-                self.judge.identity(),
-            ),
+            Seated::Local { sha256, method, .. } => {
+                let name = format!("{method:?} by {:?}", self.score).to_lowercase();
+                (name, sha256[..12].to_owned(), self.judge.identity())
+            }
             Seated::Remote(remote) => {
                 (remote.0.name.clone(), remote.0.model.clone(), remote.0.hash())
             }
@@ -113,6 +113,7 @@ impl Work<'_> {
         };
         Ok(Ready {
             judge,
+            score: check.score(),
             prompts,
             candidate_name,
             reference_name,

@@ -14,20 +14,23 @@ use spyhop::{
 use super::ready::Ready;
 
 /// Each prompt's score, from all looks at it.
-pub(super) fn by_prompt(rows: &[Judgment]) -> BTreeMap<String, Option<f64>> {
+pub(super) fn by_prompt(rows: &[Judgment], rule: Score) -> BTreeMap<String, Option<f64>> {
     let mut looks: HashMap<&str, Vec<&Judgment>> = HashMap::new();
     for row in rows {
         looks.entry(&row.prompt_id).or_default().push(row);
     }
-    let one = |(prompt, looks): (&str, Vec<&Judgment>)| {
-        (prompt.to_owned(), score(&looks, Score::Verdicts))
-    };
+    let one = |(prompt, looks): (&str, Vec<&Judgment>)| (prompt.to_owned(), score(&looks, rule));
     looks.into_iter().map(one).collect()
 }
 
 /// The first prompts of the order of judging.
-pub(super) fn scored(rows: &[Judgment], prompts: &[Prompt], ended: usize) -> Vec<Scored> {
-    let scores = by_prompt(rows);
+pub(super) fn scored(
+    rows: &[Judgment],
+    rule: Score,
+    prompts: &[Prompt],
+    ended: usize,
+) -> Vec<Scored> {
+    let scores = by_prompt(rows, rule);
     let mut all: Vec<&Prompt> = prompts.iter().collect();
     all.sort_by_key(|prompt| place_in_order(&prompt.id));
     let one = |prompt: &&Prompt| Scored {
