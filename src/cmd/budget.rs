@@ -23,14 +23,15 @@ impl Budget {
     /// # Errors
     /// When it is too much and there is no terminal, or the person says no, or nobody knows the price.
     pub(super) fn foresee(&mut self, who: &str, outlook: Outlook) -> anyhow::Result<()> {
-        let Outlook { calls, stored, cost } = outlook;
+        let Outlook { calls, stored, at_once, cost } = outlook;
         let price = match cost {
             Some(cost) => format!("about ${cost:.4} at most"),
             None => "the price is not known".to_owned(),
         };
         say(&format!(
-            "{who} is asked {} of {calls} questions, {stored} are stored: {price}",
-            calls - stored
+            "{who} is asked {} of {calls} questions, {stored} are stored: {price}{}",
+            calls - stored,
+            time(calls - stored, at_once)
         ));
         let Some(limit) = self.limit.filter(|_| calls > stored) else { return Ok(()) };
         let cost = cost.context(
@@ -52,5 +53,14 @@ impl Budget {
         std::io::stdin().read_line(&mut answer)?;
         anyhow::ensure!(answer.trim().eq_ignore_ascii_case("y"), "stopped; nothing more was asked");
         Ok(())
+    }
+}
+
+/// How long it takes, as far as that can be said: nobody knows how long the server will think.
+fn time(calls: usize, at_once: usize) -> String {
+    match calls.div_ceil(at_once.max(1)) {
+        0 => String::new(),
+        1 => "; as long as a reply takes".to_owned(),
+        rounds => format!("; {rounds} times as long as a reply takes, {at_once} at a time"),
     }
 }

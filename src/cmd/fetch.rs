@@ -44,9 +44,16 @@ pub(crate) struct FetchArgs {
     format: Format,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    EvalSet,
+    Baseline,
+    Judge,
+}
+
 /// What can be fetched by its name.
 struct Item {
-    kind: &'static str,
+    kind: Kind,
     name: String,
     /// Prompts, or nothing.
     count: Option<usize>,
@@ -56,15 +63,23 @@ struct Item {
     published: Vec<Published>,
 }
 
+impl Kind {
+    fn words(self) -> &'static str {
+        match self {
+            Self::EvalSet => "eval set",
+            Self::Baseline => "baseline",
+            Self::Judge => "judge",
+        }
+    }
+}
+
 pub(crate) fn run(args: &FetchArgs) -> anyhow::Result<()> {
     let cache = cache_directory()?;
     let progress = Progress::new();
     let watch = |event| progress.watch(event);
     let items = items()?;
     let wanted: Vec<&Item> = match args.all {
-        true => {
-            items.iter().filter(|item| item.kind == "judge" || !item.sources.is_empty()).collect()
-        }
+        true => items.iter().filter(|item| !item.sources.is_empty()).collect(),
         false => args.names.iter().map(|name| find(&items, name)).collect::<anyhow::Result<_>>()?,
     };
     let mut mirror = args.mirror.as_deref().map(Mirror::open).transpose()?;
@@ -89,7 +104,7 @@ fn items() -> anyhow::Result<Vec<Item>> {
     let mut items = Vec::new();
     for set in eval_set::built_in()? {
         items.push(Item {
-            kind: "eval set",
+            kind: Kind::EvalSet,
             count: Some(set.count),
             licence: set.licence,
             description: set.description,
@@ -104,7 +119,7 @@ fn items() -> anyhow::Result<Vec<Item>> {
         let sources = outputs.into_iter().chain(pairs).collect();
         let licence = String::new();
         items.push(Item {
-            kind: "baseline",
+            kind: Kind::Baseline,
             name,
             count: None,
             licence,
@@ -115,12 +130,12 @@ fn items() -> anyhow::Result<Vec<Item>> {
     }
     for name in configured::built_in() {
         items.push(Item {
-            kind: "judge",
+            kind: Kind::Judge,
             name: name.to_owned(),
             count: None,
             licence: String::new(),
             description: String::new(),
-            sources: Vec::new(),
+            sources: configured::prompt_source(name)?.into_iter().collect(),
             published: Vec::new(),
         });
     }
@@ -154,9 +169,9 @@ fn bring(
         source::fetch(source, Path::new(""), cache, watch)?;
     }
     match item.kind {
-        "eval set" => drop(EvalSet::load(&item.name, cache, watch)?),
-        "judge" => drop(Judge::load(&item.name, cache, watch)?),
-        _ => {
+        Kind::EvalSet => drop(EvalSet::load(&item.name, cache, watch)?),
+        Kind::Judge => drop(Judge::load(&item.name, cache, watch)?),
+        Kind::Baseline => {
             anyhow::ensure!(!item.sources.is_empty(), "{}", item.description);
             Contestant::load(&item.name)?.recorded(cache, watch)?;
         }
@@ -176,7 +191,7 @@ fn as_table(items: &[&Item], cache: &Path, watch: Watch) -> String {
         let here = match here(item, cache, watch) {
             Some(true) => "yes",
             Some(false) => "no",
-            None if item.kind == "baseline" => "figures only",
+            None if item.kind == Kind::Baseline => "figures only",
             None => "built in",
         };
         let published = item
@@ -185,7 +200,7 @@ fn as_table(items: &[&Item], cache: &Path, watch: Watch) -> String {
             .map_or(String::new(), |figure| format!("{:.2}%", figure.win_rate));
         lines.push(vec![
             item.name.clone(),
-            item.kind.to_owned(),
+            item.kind.words().to_owned(),
             item.count.map_or(String::new(), |count| count.to_string()),
             published,
             here.to_owned(),
@@ -201,7 +216,7 @@ fn as_table(items: &[&Item], cache: &Path, watch: Watch) -> String {
 fn rows(items: &[&Item], cache: &Path, watch: Watch) -> Vec<Row> {
     let row = |item: &&Item| -> Row {
         vec![
-            ("kind", json!(item.kind)),
+            ("kind", json!(item.kind.words())),
             ("name", json!(item.name)),
             ("prompts", json!(item.count)),
             ("here", json!(here(item, cache, watch))),

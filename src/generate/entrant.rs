@@ -22,6 +22,7 @@ pub struct Entrant {
     /// What rows call it.
     name: String,
     settings: Settings,
+    base: Option<String>,
     way: Way,
     identity: String,
 }
@@ -63,6 +64,7 @@ impl Entrant {
         let entrant = |name: &str, way: Way, made_of: &str| Self {
             name: name.to_owned(),
             settings: settings.clone(),
+            base: contestant.base.clone(),
             way,
             identity: content_id(&[made_of]),
         };
@@ -77,9 +79,15 @@ impl Entrant {
         }
         selected?;
         if let Some(endpoint) = &contestant.endpoint {
-            let Endpoint { model, extra, server, .. } = endpoint;
-            let made_of =
-                serde_json::to_string(&(model, extra, &server.endpoints, settings, prompts))?;
+            let Endpoint { model, extra, server, prompt, .. } = endpoint;
+            let made_of = serde_json::to_string(&(
+                model,
+                extra,
+                prompt,
+                &server.endpoints,
+                settings,
+                prompts,
+            ))?;
             return Ok(entrant(name, Way::Served(Box::new(endpoint.clone())), &made_of));
         }
         if let Some(pairs) = &contestant.finetuned {
@@ -99,12 +107,17 @@ impl Entrant {
         &self.name
     }
 
-    /// What tells its family.
+    /// What tells its family: its model's name, or that of the model that a run finetuned.
     pub fn model(&self) -> &str {
         match &self.way {
             Way::Served(endpoint) => &endpoint.model,
-            _ => &self.name,
+            _ => self.base.as_ref().unwrap_or(&self.name),
         }
+    }
+
+    /// Whether a run made it: then it learnt from what models of its own family curated.
+    pub fn is_of_a_run(&self) -> bool {
+        self.base.is_some()
     }
 
     /// Identifies its answers: a hash of them, or of all that they will be made from, but for the names
@@ -193,6 +206,11 @@ mod tests {
         fs::write(model.join("checkpoint/config.json"), "{}").unwrap();
         let [recorded, asked] = [enter("a", "A?"), enter("b", "B?")].map(Result::unwrap);
         assert!(matches!((&recorded.way, &asked.way), (Way::Recorded(_), Way::Local(_))));
+        let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/quickstart.toml");
+        fs::copy(recipe, run.path().join("recipe.toml")).unwrap();
+        let of_run = enter("b", "B?").unwrap();
+        assert!(of_run.is_of_a_run() && of_run.model().contains("SmolLM2"), "{}", of_run.model());
+        fs::remove_file(run.path().join("recipe.toml")).unwrap();
         // Two names, one answer; other prompts, other answers.
         assert_eq!(enter("a", "A?").unwrap().called("new").identity(), recorded.identity());
         assert_ne!(enter("c", "C?").unwrap().identity(), asked.identity());

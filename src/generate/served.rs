@@ -11,6 +11,9 @@ use crate::{
     watch::{Event, Unit, Watch},
 };
 
+/// What an instruction takes the place of in [`Endpoint::prompt`].
+pub(super) const INSTRUCTION: &str = "{instruction}";
+
 /// Who is asked, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Served<'a> {
@@ -64,11 +67,19 @@ impl Served<'_> {
     }
 
     fn call(&self, prompt: &Prompt) -> Call {
-        let system = self.settings.system.as_deref().map(|text| Message::new(Role::System, text));
-        let user = Message::new(Role::User, prompt.instruction.as_str());
+        let (messages, completed) = match &self.endpoint.prompt {
+            Some(text) => (Vec::new(), Some(text.replace(INSTRUCTION, &prompt.instruction))),
+            None => {
+                let system = self.settings.system.as_deref();
+                let system = system.map(|text| Message::new(Role::System, text));
+                let user = Message::new(Role::User, prompt.instruction.as_str());
+                (system.into_iter().chain([user]).collect(), None)
+            }
+        };
         Call {
             model: self.endpoint.model.clone(),
-            messages: system.into_iter().chain([user]).collect(),
+            messages,
+            prompt: completed,
             temperature: self.settings.temperature,
             top_p: self.settings.top_p,
             max_tokens: self.settings.max_tokens,

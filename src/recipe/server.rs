@@ -1,4 +1,4 @@
-//! Servers that speak OpenAI's chat completions, as TOML: hosted ones, vLLM, SGLang, llama.cpp.
+//! Servers that speak OpenAI's protocols, as TOML: hosted ones, vLLM, SGLang, llama.cpp.
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};

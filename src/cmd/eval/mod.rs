@@ -118,8 +118,12 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     claim::claim(&args.out, &judge, &provider.server, orders, args.random_seed, &entrants)?;
     for entrant in &entrants {
         if let Some(family) = shared_family(&judge.model, entrant.model()) {
+            let curated = match entrant.is_of_a_run() {
+                true => ", and models of that family also curated what it learnt from",
+                false => "",
+            };
             say(&format!(
-                "note: the judge, {}, and {} are both of the {family} family: a judge favours its own",
+                "note: the judge, {}, and {} are both of the {family} family: a judge favours its own{curated}",
                 judge.model,
                 entrant.name()
             ));
@@ -193,6 +197,7 @@ fn foresee(
         let outlook = court.outlook(candidate, baseline, out)?;
         all.calls += outlook.calls;
         all.stored += outlook.stored;
+        all.at_once = outlook.at_once;
         all.cost = all.cost.zip(outlook.cost).map(|(sum, more)| sum + more);
     }
     if args.batch.is_some() {

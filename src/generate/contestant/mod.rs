@@ -13,7 +13,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Settings;
+use super::{Settings, served::INSTRUCTION};
 use crate::{
     exchange,
     recipe::{Price, Recipe, SeedFormat, Server, Source},
@@ -58,12 +58,15 @@ pub struct Contestant {
     /// What others found it to win.
     #[serde(default)]
     pub published: Vec<Published>,
+    /// Of a model of a run: where the weights that it was finetuned from come from.
+    #[serde(skip)]
+    pub base: Option<String>,
     /// Where relative paths start from.
     #[serde(skip)]
     pub directory: PathBuf,
 }
 
-/// A model behind servers that speak OpenAI's chat completions.
+/// A model behind servers that speak OpenAI's chat completions, or its completions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
@@ -72,6 +75,9 @@ pub struct Endpoint {
     #[serde(default)]
     pub server: Server,
     pub price: Option<Price>,
+    /// A text to be completed, in which the instruction takes the place of `{instruction}`: for models
+    /// without a chat template. Left out, servers are sent messages.
+    pub prompt: Option<String>,
     /// Fields of the request that only this server knows; a null takes one of ours away.
     #[serde(default)]
     pub extra: BTreeMap<String, Value>,
@@ -154,6 +160,16 @@ impl Contestant {
             "expected one of outputs, endpoint, weights and finetuned, or published figures alone; found {ways}"
         );
         found.settings.check()?;
+        if let Some(prompt) = found.endpoint.as_ref().and_then(|one| one.prompt.as_ref()) {
+            anyhow::ensure!(
+                prompt.contains(INSTRUCTION),
+                "endpoint.prompt has no {INSTRUCTION}: nothing would be asked"
+            );
+            anyhow::ensure!(
+                found.settings.system.is_none(),
+                "settings.system has no place beside endpoint.prompt: write it into that text"
+            );
+        }
         if let Some(price) = found.endpoint.as_ref().and_then(|endpoint| endpoint.price) {
             price.check()?;
         }
@@ -170,6 +186,7 @@ impl Contestant {
             finetuned: None,
             settings: Settings::default(),
             published: Vec::new(),
+            base: None,
             directory: PathBuf::new(),
         }
     }
@@ -263,6 +280,7 @@ fn of_directory(path: &Path) -> anyhow::Result<Contestant> {
     let recipe = path.parent().map(|run| run.join("recipe.toml")).filter(|path| path.is_file());
     if let Some(recipe) = recipe {
         let recipe = Recipe::load(&recipe)?;
+        found.base = recipe.model.weights.as_ref().and_then(|source| source.from.first().cloned());
         found.settings = Settings::of(&recipe.evaluate, Some(recipe.tags.inference()));
     }
     Ok(found)

@@ -27,6 +27,10 @@ fn mistakes_in_a_contestants_file_are_named() {
     check("name = \"a\"\n[endpoint]\nmodel = \"m\"\nkey = \"k\"", "unknown field `key`");
     let cold = "name = \"a\"\n[endpoint]\nmodel = \"m\"\n[settings]\ntemperature = -1";
     check(cold, "expected a temperature");
+    let ask = |keys: &str| format!("name = \"a\"\n[endpoint]\nmodel = \"m\"\nprompt = {keys}");
+    check(&ask("\"Answer.\""), "endpoint.prompt has no {instruction}");
+    let system = ask("\"Q: {instruction}\\nA:\"\n[settings]\nsystem = \"Be brief.\"");
+    check(&system, "no place beside endpoint.prompt");
     let price = "\nprice = { prompt = -1, completion = 0 }";
     check(&format!("name = \"a\"\n[endpoint]\nmodel = \"m\"{price}"), "price.prompt = -1");
 }

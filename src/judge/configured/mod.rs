@@ -19,7 +19,7 @@ pub use parser::{Parsed, Said};
 
 use crate::{
     model::Message,
-    recipe::{Price, RemoteJudge},
+    recipe::{Price, RemoteJudge, Source},
     record::content_id,
     source,
     watch::Watch,
@@ -149,4 +149,15 @@ impl Judge {
 /// The names of the judges that come with the program.
 pub fn built_in() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|(name, _)| *name)
+}
+
+/// Where the prompt of a built-in judge is published, if it is not a part of the program.
+///
+/// # Errors
+/// Never of a built-in judge: a test reads them all.
+pub fn prompt_source(name: &str) -> anyhow::Result<Option<Source>> {
+    match BUILT_IN.iter().find(|(own, _)| *own == name) {
+        Some((_, text)) => Ok(JudgeFile::parse(text)?.prompt.source),
+        None => Ok(None),
+    }
 }

@@ -27,6 +27,7 @@ impl Court<'_> {
         Call {
             model: self.judge.model.clone(),
             messages: self.judge.messages(instruction, &first.output, &second.output),
+            prompt: None,
             temperature: sampling.temperature.unwrap_or(0.0),
             top_p: sampling.top_p.unwrap_or(1.0),
             max_tokens: sampling.max_tokens,

@@ -71,7 +71,7 @@ mod tests {
         let path = |name: &str| directory.path().join(name);
         let judge = Judge::load("pair-verdict", directory.path(), &nobody).unwrap();
         let replies = Replies::open(&path("replies.sqlite")).unwrap();
-        let provider = Provider { api: None, replies, server: "s".into() };
+        let provider = Provider { api: None, replies, server: "s".into(), concurrency: 1 };
         let court = Court { judge: &judge, provider: &provider, orders: Orders::Both, sample: 0 };
         let (one, baselines) = (answers("one"), [answers("two"), answers("three")]);
         let outs = [path("two.jsonl"), path("three.jsonl")];

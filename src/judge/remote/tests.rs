@@ -80,7 +80,7 @@ fn recorded_replies_give_the_row_of_the_leaderboard() {
     fs::write(&file, JUDGE).unwrap();
     let judge = Judge::load(file.to_str().unwrap(), directory.path(), &nobody).unwrap();
     let replies = Replies::open(&directory.path().join("replies.sqlite")).unwrap();
-    let provider = Provider { api: None, replies, server: "recorded".into() };
+    let provider = Provider { api: None, replies, server: "recorded".into(), concurrency: 1 };
     let court = Court { judge: &judge, provider: &provider, orders: Orders::Seeded, sample: 0 };
     let matches = court.matches(&candidates, &baselines).unwrap();
     assert_eq!(matches.len(), 805);

@@ -15,6 +15,9 @@ use crate::model::Message;
 pub struct Call {
     pub model: String,
     pub messages: Vec<Message>,
+    /// A text to be completed, in place of messages: the protocol of base models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
     pub temperature: f64,
     pub top_p: f64,
     pub max_tokens: usize,
@@ -71,23 +74,30 @@ struct Reply {
     usage: Option<Usage>,
 }
 
+/// With `message` of a chat, with `text` of a completion.
 #[derive(Deserialize)]
 struct Choice {
-    message: Said,
+    message: Option<Said>,
+    text: Option<String>,
     finish_reason: Option<String>,
     logprobs: Option<LogProbabilities>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Said {
     content: Option<String>,
     refusal: Option<String>,
 }
 
+/// With `content` of a chat, with `top_logprobs` of a completion.
 #[derive(Deserialize)]
 struct LogProbabilities {
     content: Option<Vec<Token>>,
+    top_logprobs: Option<Vec<Option<Candidates>>>,
 }
+
+/// Tokens with their log-probabilities; null for a probability of zero.
+type Candidates = BTreeMap<String, Option<f64>>;
 
 #[derive(Deserialize)]
 struct Token {
@@ -108,17 +118,24 @@ struct Usage {
 }
 
 impl Call {
+    /// The part of the address that comes after `v1`.
+    pub(super) fn path(&self) -> &'static str {
+        if self.prompt.is_some() { "completions" } else { "chat/completions" }
+    }
+
     /// The body of the request.
     pub(super) fn body(&self) -> Vec<u8> {
+        let chat = self.prompt.is_none();
         let mut body = json!({
             "model": self.model,
-            "messages": self.messages,
+            "messages": chat.then_some(&self.messages),
+            "prompt": self.prompt,
             "temperature": self.temperature,
             "top_p": self.top_p,
             "max_tokens": self.max_tokens,
             "seed": self.seed,
-            "logprobs": self.top_logprobs.map(|_| true),
-            "top_logprobs": self.top_logprobs,
+            "logprobs": self.top_logprobs.map(|most| if chat { json!(true) } else { json!(most) }),
+            "top_logprobs": self.top_logprobs.filter(|_| chat),
             "stop": (!self.stop.is_empty()).then_some(&self.stop),
             "stream": false,
         });
@@ -135,7 +152,11 @@ pub(super) fn read(body: &[u8]) -> Result<Answer, String> {
     let reply: Reply = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let choice = reply.choices.into_iter().next().ok_or("`choices` is empty")?;
     let finish = choice.finish_reason.unwrap_or_default();
-    let Said { content, refusal } = choice.message;
+    let Said { content, refusal } = match (choice.message, choice.text) {
+        (Some(said), _) => said,
+        (None, Some(text)) => Said { content: Some(text), refusal: None },
+        (None, None) => return Err("neither `message` nor `text` in `choices`".to_owned()),
+    };
     let ended = match finish.as_str() {
         "length" => Ended::Length,
         "stop" if content.is_some() => Ended::Stop,
@@ -143,22 +164,35 @@ pub(super) fn read(body: &[u8]) -> Result<Answer, String> {
         "stop" => Ended::Other("no content".into()),
         _ => Ended::Other(finish),
     };
-    let first = choice.logprobs.and_then(|log| log.content?.into_iter().next()?.top_logprobs);
     let (prompt_tokens, completion_tokens) =
         reply.usage.map_or((None, None), |usage| (usage.prompt_tokens, usage.completion_tokens));
     Ok(Answer {
         text: content.unwrap_or_default(),
         ended,
-        first_token: first
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|candidate| Some((candidate.token, candidate.logprob?)))
-            .collect(),
+        first_token: choice.logprobs.map_or(Vec::new(), LogProbabilities::first_token),
         prompt_tokens: prompt_tokens.unwrap_or(0),
         completion_tokens: completion_tokens.unwrap_or(0),
         model: reply.model.unwrap_or_default(),
         fingerprint: reply.system_fingerprint,
     })
+}
+
+impl LogProbabilities {
+    /// The candidates for the first token.
+    fn first_token(self) -> Vec<(String, f64)> {
+        let of_chat = self.content.and_then(|tokens| tokens.into_iter().next()?.top_logprobs);
+        if let Some(candidates) = of_chat {
+            let pair = |one: Candidate| Some((one.token, one.logprob?));
+            return candidates.into_iter().filter_map(pair).collect();
+        }
+        let of_completion = self.top_logprobs.and_then(|tokens| tokens.into_iter().next()?);
+        let pair = |(token, log): (String, Option<f64>)| Some((token, log?));
+        let mut found: Vec<_> =
+            of_completion.unwrap_or_default().into_iter().filter_map(pair).collect();
+        // This protocol's object has no order.
+        found.sort_by(|a, b| b.1.total_cmp(&a.1));
+        found
+    }
 }
 
 /// What a server says is wrong. Each wraps it in its own way.

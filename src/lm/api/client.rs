@@ -25,6 +25,7 @@ const LONGEST_CLOSED: Duration = Duration::from_secs(24 * 3600);
 /// A server, and the connections to it.
 pub(super) struct Client {
     agent: Agent,
+    /// Up to the part that OpenAI calls `v1`.
     url: String,
     key: Option<Key>,
 }
@@ -48,7 +49,7 @@ pub(super) enum Kind {
     /// Too many calls at once, as far as one can see.
     Overloaded,
     Broken,
-    /// The reply is no chat completion.
+    /// The reply is no completion.
     Garbled,
     /// The connection cannot work, now or later.
     Hopeless,
@@ -85,14 +86,14 @@ impl Client {
         }
         Ok(Self {
             agent: config.build().into(),
-            url: format!("{}/chat/completions", endpoint.url.trim_end_matches('/')),
+            url: endpoint.url.trim_end_matches('/').to_owned(),
             key: endpoint.key.clone(),
         })
     }
 
-    pub(super) fn ask(&self, body: &[u8]) -> Result<Answer, Trouble> {
-        let mut request =
-            self.agent.post(&self.url).header(header::CONTENT_TYPE, "application/json");
+    pub(super) fn ask(&self, path: &str, body: &[u8]) -> Result<Answer, Trouble> {
+        let url = format!("{}/{path}", self.url);
+        let mut request = self.agent.post(&url).header(header::CONTENT_TYPE, "application/json");
         if let Some(key) = &self.key {
             let trouble = |_| self.trouble(Kind::Hopeless, "the key cannot be sent", None);
             let mut value = HeaderValue::try_from(key.bearer()).map_err(trouble)?;
@@ -111,7 +112,7 @@ impl Client {
             .map_err(|error| self.unanswered(&error))?;
         call::read(&body).map_err(|error| {
             // Some servers wrap an error in a status of success.
-            let text = format!("not a chat completion ({error}): {}", call::complaint(&body));
+            let text = format!("no completion ({error}): {}", call::complaint(&body));
             self.trouble(Kind::Garbled, &text, None)
         })
     }

@@ -1,5 +1,5 @@
-//! Models behind servers that speak OpenAI's chat-completion protocol: hosted ones, vLLM, SGLang,
-//! llama.cpp.
+//! Models behind servers that speak OpenAI's protocols, chat completions and completions: hosted ones,
+//! vLLM, SGLang, llama.cpp.
 //!
 //! Knows no task: what a reply means is the caller's business. [`Api`] only asks; [`Provider`] asks and
 //! keeps every reply, and [`batch`] does the same by way of files.
@@ -69,7 +69,7 @@ pub enum Failure {
     Refused { status: u16, message: String },
     /// No attempt brought a reply. None was made where the servers had been given up already.
     Unreachable { attempts: u32, last: String },
-    /// Replies came, but the last was no chat completion.
+    /// Replies came, but the last was no completion.
     Garbled { attempts: u32, last: String },
 }
 
@@ -192,7 +192,7 @@ impl Api {
                 Next::GivenUp => break,
                 Next::Stopped => return None,
             };
-            let outcome = self.clients[turn.endpoint].ask(&body);
+            let outcome = self.clients[turn.endpoint].ask(call.path(), &body);
             let (ending, closed_for) = match &outcome {
                 Ok(_) => (Ending::Answered, None),
                 Err(trouble) => (trouble.kind.ending(), trouble.retry_after),

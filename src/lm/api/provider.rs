@@ -29,6 +29,8 @@ pub struct Provider {
     pub replies: Replies,
     /// Which server answers: part of the key of a reply, as two servers may call two models the same.
     pub server: String,
+    /// Calls at a time.
+    pub concurrency: usize,
 }
 
 /// What some calls took.
@@ -52,6 +54,8 @@ pub struct Outlook {
     pub calls: usize,
     /// Of those, how many have a stored reply.
     pub stored: usize,
+    /// How many are asked at a time.
+    pub at_once: usize,
     /// Dollars for the rest, at four characters a token and replies of full length; `None` where there
     /// is no price.
     pub cost: Option<f64>,
@@ -68,7 +72,8 @@ impl Provider {
             true => None,
             false => Some(Api::new(settings(server)?)?),
         };
-        Ok(Self { api, replies: Replies::open(store)?, server: name })
+        let (replies, concurrency) = (Replies::open(store)?, server.concurrency);
+        Ok(Self { api, replies, server: name, concurrency })
     }
 
     /// What the key of a call's reply is made of.
@@ -85,7 +90,8 @@ impl Provider {
         let found = self.replies.get_many(&keys)?;
         let new = calls.iter().zip(&found).filter(|(_, found)| found.is_none());
         let cost = price.map(|price| new.map(|(call, _)| at_most(call, price)).sum());
-        Ok(Outlook { calls: calls.len(), stored: found.iter().flatten().count(), cost })
+        let stored = found.iter().flatten().count();
+        Ok(Outlook { calls: calls.len(), stored, at_once: self.concurrency, cost })
     }
 
     /// Makes every call that has no stored reply, handing over each outcome with its call's index: first
@@ -160,8 +166,8 @@ impl Provider {
 
 /// What a call costs if its reply is as long as it may be, in dollars.
 fn at_most(call: &Call, price: Price) -> f64 {
-    let characters: usize =
-        call.messages.iter().map(|message| message.content.chars().count()).sum();
+    let texts = call.messages.iter().map(|message| &message.content).chain(&call.prompt);
+    let characters: usize = texts.map(|text| text.chars().count()).sum();
     price.of(characters as f64 / CHARACTERS_A_TOKEN, call.max_tokens as f64)
 }
 

@@ -143,7 +143,7 @@ fn answer(line: &Line) -> Result<Answer, (String, String)> {
     match response.status_code {
         200 => call::read(body).map_err(|error| {
             let text = format!("{error}: {}", call::complaint(body));
-            ("no chat completion".to_owned(), text)
+            ("no completion".to_owned(), text)
         }),
         status => Err((format!("status {status}"), call::complaint(body))),
     }

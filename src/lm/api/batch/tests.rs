@@ -25,6 +25,7 @@ fn calls(count: usize) -> Vec<(Value, Call)> {
             role: Role::User,
             content: format!("{number}: \"Which\"\nis \u{2028} better \u{1f40b}?"),
         }],
+        prompt: None,
         temperature: 0.7,
         top_p: 1.0,
         max_tokens: 100,
@@ -213,7 +214,7 @@ fn what_is_no_reply_is_counted_and_not_kept() {
     };
     assert_eq!(expired, ("error batch_expired", 1, "This request could not be executed."));
     assert_eq!((neither.0, neither.1), ("neither response nor error", 9));
-    assert_eq!((no_chat.0, no_chat.1), ("no chat completion", 2));
+    assert_eq!((no_chat.0, no_chat.1), ("no completion", 2));
     assert!(no_chat.2.contains("overloaded"), "{no_chat:?}");
     assert_eq!((no_line.0, no_line.1), ("no line of a batch's results", 1));
     assert!(no_line.2.contains("output.jsonl line 7"), "{no_line:?}");

@@ -70,8 +70,8 @@ pub(super) fn write_within(
             continue;
         }
         let body = RawValue::from_string(String::from_utf8(call.body())?)?;
-        let line =
-            Line { custom_id: &id, method: "POST", url: "/v1/chat/completions", body: &body };
+        let url = format!("/v1/{}", call.path());
+        let line = Line { custom_id: &id, method: "POST", url: &url, body: &body };
         let mut line = serde_json::to_vec(&line)?;
         line.push(b'\n');
         anyhow::ensure!(

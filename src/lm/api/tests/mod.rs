@@ -33,6 +33,7 @@ fn ask(text: &str) -> Call {
     Call {
         model: "judge".into(),
         messages: vec![Message::new(Role::User, text)],
+        prompt: None,
         temperature: 0.0,
         top_p: 1.0,
         max_tokens: 16,

@@ -54,6 +54,48 @@ fn every_parameter_is_sent_and_the_sample_is_not() {
 }
 
 #[test]
+fn a_text_is_completed_by_the_older_protocol() {
+    let mut call = Call { messages: Vec::new(), prompt: Some("Q: x\nA:".into()), ..ask("") };
+    call.top_logprobs = Some(2);
+    let sent: Value = serde_json::from_slice(&call.body()).unwrap();
+    let expected = json!({
+        "model": "judge",
+        "prompt": "Q: x\nA:",
+        "temperature": 0.0,
+        "top_p": 1.0,
+        "max_tokens": 16,
+        "seed": 7,
+        "logprobs": 2,
+        "stream": false,
+    });
+    assert_eq!((sent, call.path()), (expected, "completions"));
+    assert!(!serde_json::to_string(&ask("")).unwrap().contains("prompt"), "old keys hold");
+
+    // As vLLM and OpenAI reply.
+    let reply = json!({
+        "object": "text_completion",
+        "model": "base",
+        "choices": [{
+            "index": 0,
+            "text": " y",
+            "finish_reason": "length",
+            "logprobs": {
+                "tokens": [" y"],
+                "token_logprobs": [-0.5],
+                "top_logprobs": [{ " n": -2.0, " y": -0.5, " o": null }],
+                "text_offset": [7],
+            },
+        }],
+        "usage": { "prompt_tokens": 5, "completion_tokens": 1 },
+    });
+    let answer = call::read(reply.to_string().as_bytes()).unwrap();
+    assert_eq!((&*answer.text, &answer.ended), (" y", &Ended::Length));
+    assert_eq!(answer.first_token, [(" y".to_owned(), -0.5), (" n".to_owned(), -2.0)]);
+    let neither = json!({ "choices": [{ "finish_reason": "stop" }] });
+    assert!(call::read(neither.to_string().as_bytes()).unwrap_err().contains("neither"));
+}
+
+#[test]
 fn a_reply_is_read_in_all_its_forms() {
     let read = |body: Value| call::read(body.to_string().as_bytes());
     let ended = |choice: Value| {
