@@ -11,7 +11,7 @@ use crate::{
 const PROMPTS: usize = 120;
 
 /// Prefers the answer that says "good", wherever it stands, and else calls a tie.
-fn fair(question: &str, _: usize) -> Act {
+pub(crate) fn fair(question: &str, _: usize) -> Act {
     let place = |what: &str| question.find(what);
     match (place("good answer"), place("plain answer")) {
         (Some(good), Some(plain)) if good < plain => Act::Say("Verdict: A", 0),
@@ -21,7 +21,7 @@ fn fair(question: &str, _: usize) -> Act {
 }
 
 /// A file of answers: `good` of them are good, and the rest are plain.
-fn answers(workplace: &Workplace, name: &str, good: usize) {
+pub(crate) fn answers(workplace: &Workplace, name: &str, good: usize) {
     let rows: Vec<Value> = (0..PROMPTS)
         .map(|i| {
             let kind = if i < good { "good" } else { "plain" };
@@ -32,7 +32,7 @@ fn answers(workplace: &Workplace, name: &str, good: usize) {
     fs::write(workplace.path(name), serde_json::to_string(&rows).unwrap()).unwrap();
 }
 
-fn workplace() -> Workplace {
+pub(crate) fn workplace() -> Workplace {
     let workplace = Workplace::new();
     answers(&workplace, "old.json", 60);
     answers(&workplace, "worse.json", 0);
@@ -40,14 +40,14 @@ fn workplace() -> Workplace {
     workplace
 }
 
-fn config(workplace: &Workplace, url: &str, more: &str) {
+pub(crate) fn config(workplace: &Workplace, url: &str, more: &str) {
     let text = format!(
         "lock = \"spyhop.lock\"\nstore = \"replies.sqlite\"\n[[check]]\nname = \"assistant\"\nreference = \"old.json\"\nmargin = 5\n{more}\n[check.judge]\njudge = \"pair-verdict\"\nserver = {{ endpoints = [\"{url}\"] }}\n"
     );
     fs::write(workplace.path("spyhop.toml"), text).unwrap();
 }
 
-fn ad_hoc<'a>(candidate: &'a str, url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn ad_hoc<'a>(candidate: &'a str, url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let args =
         ["check", "--reference", "old.json", "--candidate", candidate, "--judge", "pair-verdict"];
     [&args[..], &["--margin", "5", "--endpoint", url], more].concat()
@@ -243,23 +243,6 @@ fn a_judge_that_always_picks_the_first_is_never_green() {
     let output = workplace.run(&ad_hoc("worse.json", &server.url, &[]));
     assert!(output.starts_with("exit 3"), "{output}");
     assert!(output.contains("the same in both orders on 0.0% of 60 prompts"), "{output}");
-}
-
-#[test]
-fn in_github_actions_it_annotates_and_summarises() {
-    let server = Server::new(fair);
-    let workplace = workplace();
-    let summary = workplace.path("summary.md");
-    let output = workplace
-        .command(&ad_hoc("worse.json", &server.url, &[]))
-        .env("GITHUB_ACTIONS", "true")
-        .env("GITHUB_STEP_SUMMARY", &summary)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(text.contains("::error title=spyhop check check::regressed: "), "{text}");
-    assert!(fs::read_to_string(summary).unwrap().contains("## :x: check: regressed"));
 }
 
 #[test]

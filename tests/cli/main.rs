@@ -12,6 +12,7 @@ mod resume;
 mod serve;
 mod server;
 mod verbs;
+mod workflows;
 
 use std::{
     fs,
