@@ -90,10 +90,11 @@ fn check(page: &mut String, outcome: &Outcome, worst: &[Worst]) {
     }
     let _ = writeln!(page, "<details><summary>The {} worst prompts</summary>\n", worst.len());
     for one in worst {
-        let block = |text: &str| format!("<pre>{}</pre>", html(&cut(text, MOST)));
+        // In code nobody is mentioned and nothing becomes a link, and unlike <pre> it wraps.
+        let block = |text: &str| format!("<code>{}</code>", html(&cut(text, MOST)));
         let _ = writeln!(
             page,
-            "<p><b>{:.0}%</b> {}</p>\n{}\n<table><tr><th>candidate</th><th>reference</th></tr><tr><td>{}</td><td>{}</td></tr></table>\n<p>The judge:</p>{}\n",
+            "<p><b>{:.0}%</b> {}</p>\n<p>{}</p>\n<table><tr><th width=\"50%\">candidate</th><th width=\"50%\">reference</th></tr><tr><td valign=\"top\">{}</td><td valign=\"top\">{}</td></tr></table>\n<p>The judge: {}</p>\n",
             100.0 * one.score,
             html(&one.dataset),
             block(&one.instruction),
@@ -155,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_models_wrote_cannot_leave_its_place() {
-        let text = "</pre><script>alert(1)</script>\n\n# head | \u{202e}evil\u{0} @team";
+        let text = "</code><script>alert(1)</script>\n\n# head | \u{202e}evil\u{0} @team";
         let safe = html(text);
         assert!(
             !safe.contains('<') && !safe.contains('\n') && !safe.contains('\u{202e}'),
