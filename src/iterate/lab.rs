@@ -16,7 +16,7 @@ use crate::{
     lm::{Lm, Weights},
     prompt,
     recipe::{BASE, PREVIOUS, Recipe, Source, baseline_name},
-    record::{Augmented, Counts, Pair, Prompt, Rated, Row, Segment, content_id},
+    record::{Augmented, Pair, Prompt, Rated, Row, Segment, content_id},
     report, seed,
     source::{self, Fetched},
     stage::Work,
@@ -147,8 +147,7 @@ impl<'a> Lab<'a> {
                 &self.recipe.finetune,
                 &self.recipe.tags,
                 self.work(&stage.path(model)),
-            )?;
-            Ok(Counts::all(pairs.len()))
+            )
         })?;
         Ok(())
     }

@@ -48,7 +48,8 @@ pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
     };
     let seeds = local_lines(recipe, &recipe.seed.source)?
         .filter(|_| recipe.seed.format == SeedFormat::Jsonl)
-        .map_or(recipe.seed.limit, |lines| lines.min(recipe.seed.limit)) as f64;
+        .map_or(recipe.seed.limit, |lines| lines.min(recipe.seed.limit))
+        .saturating_sub(recipe.finetune.held_out) as f64;
     let prompts = prompts(recipe)?;
     let known_prompts = prompts.unwrap_or(805) as f64;
     let prompts = prompts.map_or("the eval set's".to_owned(), |prompts| prompts.to_string());

@@ -4,6 +4,9 @@
 //! Queries, keys and values come as token rows, (tokens, heads * head_size). Work is split by
 //! sequence and head; each piece writes a buffer of its own, (head, token, head_size), which is then
 //! laid back into token rows, so that no two cores ever write the same memory.
+//!
+//! Probabilities exist for one block of queries at a time. The backward pass computes them again: kept
+//! for every layer, they would be the only memory that grows with the square of a sequence's length.
 use std::ops::Range;
 
 use pulp::Arch;
@@ -82,33 +85,28 @@ fn rows_of<'a>(
 /// many, or more where a sequence goes on from tokens before it, which are a multiple of [`BLOCK`].
 /// Then each product is the one that the whole sequence would have met, and so is each bit.
 ///
-/// `probabilities` is resized to hold, for each sequence and head, a (queries, keys) matrix; the
-/// backward pass reads it.
 pub(super) fn attend(
     config: &Config,
     sequences: &[Range<usize>],
     spans: &[Range<usize>],
     [query, key, value]: [&[f32]; 3],
-    probabilities: &mut Vec<f32>,
     scratch: &mut Scratch,
     attended: &mut [f32],
 ) {
     let shape = Shape::new(config);
-    let areas = sequences.iter().zip(spans).map(|(sequence, span)| sequence.len() * span.len());
-    probabilities.resize(areas.clone().sum::<usize>() * shape.heads, 0.0);
     scratch.heads.resize(query.len(), 0.0);
     let by_head = |length: usize| std::iter::repeat_n(length, shape.heads);
     let tasks = sequences
         .iter()
         .zip(spans)
         .flat_map(|pair| (0..shape.heads).map(move |head| (pair, head)))
-        .zip(split(probabilities, areas.flat_map(by_head)))
         .zip(split(
             &mut scratch.heads,
             sequences.iter().flat_map(|sequence| by_head(sequence.len() * shape.size)),
         ));
-    tasks.collect::<Vec<_>>().into_par_iter().for_each(
-        |((((sequence, span), head), probabilities), output)| {
+    tasks.collect::<Vec<_>>().into_par_iter().for_each_init(
+        Vec::new,
+        |block: &mut Vec<f32>, (((sequence, span), head), output)| {
             let tokens = span.len();
             let before = tokens - sequence.len();
             debug_assert!(before.is_multiple_of(BLOCK), "{before} tokens are no whole blocks");
@@ -119,20 +117,10 @@ pub(super) fn attend(
                 let queries = rows_of(&shape, query, sequence, head, rows.clone(), true);
                 let keys = rows_of(&shape, key, span, key_head, 0..end, false);
                 let values = rows_of(&shape, value, span, key_head, 0..end, false);
-                let block = &mut probabilities[rows.start * tokens..rows.end * tokens];
-                let (write, cores) = (Write::Replace, Cores::One);
-                multiply(block, tokens, write, queries, keys.transposed(), shape.scale, cores);
-                for (row, scores) in block.chunks_mut(tokens).enumerate() {
-                    let (seen, future) = scores[..end].split_at_mut(start + row + 1);
-                    Arch::new().dispatch(
-                        #[inline(always)]
-                        || softmax(seen),
-                    );
-                    future.fill(0.0);
-                }
-                let block = Matrix::strided(block, end - start, end, tokens);
+                probabilities(queries, keys, start, shape.scale, block);
+                let block = Matrix::dense(block, rows.len(), end);
                 let output = &mut output[rows.start * shape.size..rows.end * shape.size];
-                multiply(output, shape.size, write, block, values, 1.0, cores);
+                multiply(output, shape.size, Write::Replace, block, values, 1.0, Cores::One);
             }
         },
     );
@@ -144,7 +132,6 @@ pub(super) fn attend_backward(
     config: &Config,
     sequences: &[Range<usize>],
     [query, key, value]: [&[f32]; 3],
-    probabilities: &[f32],
     dattended: &[f32],
     scratch: &mut Scratch,
     [dquery, dkey, dvalue]: [&mut [f32]; 3],
@@ -158,33 +145,20 @@ pub(super) fn attend_backward(
         let lengths = sequences.iter().map(move |sequence| sequence.len() * factor);
         lengths.flat_map(|length| std::iter::repeat_n(length, key_heads))
     };
-    let squares = sequences
-        .iter()
-        .flat_map(|sequence| std::iter::repeat_n(sequence.len().pow(2) * shape.group, key_heads));
-    let mut rest = probabilities;
-    let probabilities = squares.map(|length| {
-        let (part, tail) = rest.split_at(length);
-        rest = tail;
-        part
-    });
     let tasks = sequences
         .iter()
         .flat_map(|sequence| (0..key_heads).map(move |head| (sequence, head)))
-        .zip(probabilities)
         .zip(split(&mut scratch.heads, per_key_head(shape.size * shape.group)))
         .zip(split(&mut scratch.keys, per_key_head(shape.size)))
         .zip(split(&mut scratch.values, per_key_head(shape.size)));
     tasks.collect::<Vec<_>>().into_par_iter().for_each_init(
-        Vec::new,
-        |dscores: &mut Vec<f32>, ((((task, probabilities), dqueries), dkeys), dvalues)| {
-            let (sequence, key_head) = task;
+        <[Vec<f32>; 2]>::default,
+        |[weights, dscores], ((((sequence, key_head), dqueries), dkeys), dvalues)| {
             let tokens = sequence.len();
-            dscores.resize(BLOCK * tokens, 0.0);
             dkeys.fill(0.0);
             dvalues.fill(0.0);
             for member in 0..shape.group {
                 let head = key_head * shape.group + member;
-                let probabilities = &probabilities[member * tokens * tokens..];
                 let dqueries = &mut dqueries[member * tokens * shape.size..];
                 for start in (0..tokens).step_by(BLOCK) {
                     let end = tokens.min(start + BLOCK);
@@ -193,20 +167,19 @@ pub(super) fn attend_backward(
                     let queries = rows_of(&shape, query, sequence, head, start..end, true);
                     let keys = rows_of(&shape, key, sequence, key_head, 0..end, false);
                     let values = rows_of(&shape, value, sequence, key_head, 0..end, false);
-                    let block = &probabilities[start * tokens..];
-                    let weights = Matrix::strided(block, rows, end, tokens);
+                    probabilities(queries, keys, start, shape.scale, weights);
+                    dscores.resize(rows * end, 0.0);
                     let (size, one) = (shape.size, Cores::One);
-                    multiply(dscores, tokens, Write::Replace, dy, values.transposed(), 1.0, one);
-                    multiply(dvalues, size, Write::Add, weights.transposed(), dy, 1.0, one);
-                    for row in 0..rows {
-                        let weights = &block[row * tokens..][..end];
-                        let dscores = &mut dscores[row * tokens..][..end];
+                    multiply(dscores, end, Write::Replace, dy, values.transposed(), 1.0, one);
+                    let block = Matrix::dense(weights, rows, end).transposed();
+                    multiply(dvalues, size, Write::Add, block, dy, 1.0, one);
+                    for (weights, dscores) in weights.chunks(end).zip(dscores.chunks_mut(end)) {
                         Arch::new().dispatch(
                             #[inline(always)]
                             || softmax_backward(weights, dscores, shape.scale),
                         );
                     }
-                    let scores = Matrix::strided(dscores, rows, end, tokens);
+                    let scores = Matrix::dense(dscores, rows, end);
                     let target = &mut dqueries[start * size..end * size];
                     multiply(target, size, Write::Replace, scores, keys, 1.0, one);
                     multiply(dkeys, size, Write::Add, scores.transposed(), queries, 1.0, one);
@@ -217,6 +190,21 @@ pub(super) fn attend_backward(
     to_rows(&scratch.heads, sequences, shape.heads, shape.size, dquery);
     to_rows(&scratch.keys, sequences, key_heads, shape.size, dkey);
     to_rows(&scratch.values, sequences, key_heads, shape.size, dvalue);
+}
+
+/// `softmax(causal(Q Kᵀ * scale))` of a block of queries, the first of which is token `start`.
+fn probabilities(queries: Matrix, keys: Matrix, start: usize, scale: f32, block: &mut Vec<f32>) {
+    let [rows, end] = [queries.rows(), keys.rows()];
+    block.resize(rows * end, 0.0);
+    multiply(block, end, Write::Replace, queries, keys.transposed(), scale, Cores::One);
+    for (row, scores) in block.chunks_mut(end).enumerate() {
+        let (seen, future) = scores.split_at_mut(start + row + 1);
+        Arch::new().dispatch(
+            #[inline(always)]
+            || softmax(seen),
+        );
+        future.fill(0.0);
+    }
 }
 
 /// `d ← p ⊙ (d − Σ p d) * scale`: the gradient of the scores before softmax and scaling.

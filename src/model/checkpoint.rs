@@ -23,16 +23,8 @@ use super::{
 /// Writes `config.json`, `generation_config.json`, `tokenizer.json`, `tokenizer_config.json`,
 /// `chat_template.jinja` and `model.safetensors`. The directory appears whole or not at all.
 pub(super) fn save(path: &Path, weights: &Weights, chat: &Chat) -> anyhow::Result<()> {
-    let partial = path.with_extension("partial");
-    let write = || -> anyhow::Result<()> {
-        if partial.exists() {
-            fs::remove_dir_all(&partial)?;
-        }
-        fs::create_dir_all(&partial)?;
-        let json = |name: &str, value: &Value| {
-            fs::write(partial.join(name), serde_json::to_string_pretty(value)? + "\n")?;
-            anyhow::Ok(())
-        };
+    write_whole(path, |partial| {
+        let json = |name: &str, value: &Value| write_json(&partial.join(name), value);
         json("config.json", &weights.config.to_json(chat.begin, chat.end))?;
         json(
             "generation_config.json",
@@ -54,15 +46,7 @@ pub(super) fn save(path: &Path, weights: &Weights, chat: &Chat) -> anyhow::Resul
         chat.tokenizer
             .save(partial.join("tokenizer.json"), false)
             .map_err(anyhow::Error::from_boxed)?;
-        save_weights(&partial.join("model.safetensors"), weights)?;
-        if path.exists() {
-            fs::remove_dir_all(path)?;
-        }
-        fs::rename(&partial, path)?;
-        Ok(())
-    };
-    write().with_context(|| {
-        format!("cannot write the checkpoint {} (is the disk full?)", path.display())
+        save_weights(&partial.join("model.safetensors"), weights)
     })
 }
 
@@ -74,13 +58,44 @@ fn save_weights(path: &Path, weights: &Weights) -> anyhow::Result<()> {
             false => vec![tensor.rows, tensor.columns],
         };
         let bytes = bytemuck::cast_slice(&weights.data[tensor.at.clone()]);
-        views.push((tensor.name.as_str(), TensorView::new(Dtype::F32, shape, bytes)?));
+        views.push((tensor.name.clone(), TensorView::new(Dtype::F32, shape, bytes)?));
     }
+    write_tensors(path, views)
+}
+
+/// Has `write` fill a directory beside `path`, which then takes its place.
+pub(super) fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let partial = path.with_extension("partial");
+    let replace = || -> anyhow::Result<()> {
+        if partial.exists() {
+            fs::remove_dir_all(&partial)?;
+        }
+        fs::create_dir_all(&partial)?;
+        write(&partial)?;
+        if path.exists() {
+            fs::remove_dir_all(path)?;
+        }
+        fs::rename(&partial, path)?;
+        Ok(())
+    };
+    replace().with_context(|| {
+        format!("cannot write the checkpoint {} (is the disk full?)", path.display())
+    })
+}
+
+pub(super) fn write_json(path: &Path, value: &Value) -> anyhow::Result<()> {
+    Ok(fs::write(path, serde_json::to_string_pretty(value)? + "\n")?)
+}
+
+/// Writes a safetensors file, and waits until it is on the disk.
+pub(super) fn write_tensors(path: &Path, tensors: Vec<(String, TensorView)>) -> anyhow::Result<()> {
     // transformers refuses a file that does not say who may read it.
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    safetensors::serialize_to_file(views, Some(metadata), path)?;
-    File::open(path)?.sync_data()?;
-    Ok(())
+    safetensors::serialize_to_file(tensors, Some(metadata), path)?;
+    Ok(File::open(path)?.sync_data()?)
 }
 
 /// Reads a checkpoint, its weights as `f32` whatever type they are stored in.
@@ -129,6 +144,7 @@ pub(super) fn load(directory: &Path) -> anyhow::Result<(Weights, Chat)> {
     let begin = name("bos_token").or(id("bos_token_id"));
     let chat = Chat::new(tokenizer, template, begin, end)?;
     let layout = Layout::new(&config);
+    layout.ensure_fits()?;
     let mut data = vec![0.0; layout.len()];
     let files = weight_files(directory)?;
     let mut open: BTreeMap<PathBuf, Shard> = BTreeMap::new();

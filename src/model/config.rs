@@ -4,6 +4,8 @@ use std::ops::Range;
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use super::memory;
+
 /// The shape of a Llama: what Hugging Face's `config.json` says of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -195,6 +197,13 @@ impl Layout {
     /// Number of weights.
     pub fn len(&self) -> usize {
         self.tensors.last().map_or(0, |last| last.at.end)
+    }
+
+    /// # Errors
+    /// When memory does not suffice for the weights.
+    pub(super) fn ensure_fits(&self) -> anyhow::Result<()> {
+        let advice = "choose a smaller model or a machine with more";
+        memory::ensure_free(4 * self.len(), "the model, in 32-bit numbers,", advice)
     }
 
     pub fn is_empty(&self) -> bool {

@@ -43,6 +43,7 @@ pub(super) fn load(path: &Path) -> anyhow::Result<(Weights, Chat)> {
         let config = config(&content)?;
         let chat = chat(&content)?;
         let layout = Layout::new(&config);
+        layout.ensure_fits()?;
         let mut data = vec![0.0; layout.len()];
         for tensor in &layout.tensors {
             let name = gguf_name(&tensor.name)?;

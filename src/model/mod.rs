@@ -4,6 +4,7 @@
 //! checkpoints. candle reads GGUF; forward, backward and decoding are written out here, because
 //! candle's fused operations have no backward pass, and a pass written for the whole model reuses its
 //! memory.
+mod adapter;
 mod attention;
 mod beginnings;
 mod cache;
@@ -12,6 +13,7 @@ mod checkpoint;
 mod config;
 mod decode;
 mod gguf;
+mod memory;
 mod network;
 mod ops;
 mod sampling;
@@ -19,6 +21,7 @@ mod train;
 
 use std::{ops::Range, path::Path};
 
+pub use adapter::{Adapter, Lora};
 pub use chat::{Chat, Example, Message, Role};
 pub use config::Config;
 pub use decode::{Generated, Generation};
@@ -64,7 +67,7 @@ impl Model {
     /// Loads a GGUF file, or a directory in Hugging Face layout.
     ///
     /// # Errors
-    /// When a file is missing or damaged, or the architecture is not supported.
+    /// When a file is missing or damaged, the architecture is not supported, or memory does not suffice.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let (weights, chat) = match path.is_dir() {
             true => checkpoint::load(path)?,
@@ -77,6 +80,16 @@ impl Model {
             path.display(),
             weights.config.vocabulary
         );
+        let mut tensors = weights.layout.tensors.iter();
+        let is_damaged =
+            |at: &Range<usize>| weights.data[at.clone()].iter().any(|w| !w.is_finite());
+        if let Some(damaged) = tensors.find(|tensor| is_damaged(&tensor.at)) {
+            anyhow::bail!(
+                "{}: tensor {} has a weight that is not a finite number, so the model would say nothing of use; get the file again",
+                path.display(),
+                damaged.name
+            );
+        }
         Ok(Self { weights, chat })
     }
 

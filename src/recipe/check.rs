@@ -74,6 +74,7 @@ impl Recipe {
             ("finetune.final_learning_rate", self.finetune.final_learning_rate, 0.0, 1.0),
             ("finetune.weight_decay", self.finetune.weight_decay, 0.0, 1.0),
             ("finetune.gradient_clip", self.finetune.gradient_clip, f64::MIN_POSITIVE, 1e9),
+            ("finetune.dropout", self.finetune.dropout, 0.0, 0.9),
             ("augment.temperature", self.augment.temperature, 0.0, 10.0),
             ("augment.top_p", self.augment.top_p, f64::MIN_POSITIVE, 1.0),
             ("curate.threshold", self.curate.threshold, 1.0, 5.0),
@@ -96,6 +97,13 @@ impl Recipe {
         anyhow::ensure!(
             self.finetune.products != Products::Int8,
             "finetune.products = \"int8\": too coarse for gradients; choose auto, bf16 or f32"
+        );
+        self.finetune.check()?;
+        anyhow::ensure!(
+            self.finetune.held_out < self.seed.limit,
+            "finetune.held_out = {} leaves none of seed.limit = {} pairs to learn from",
+            self.finetune.held_out,
+            self.seed.limit
         );
         let mut names = HashSet::new();
         for baseline in &self.evaluate.baselines {
@@ -180,6 +188,19 @@ method = "choice"
     }
 
     #[test]
+    fn an_adapter_is_for_all_projections_where_none_is_named() {
+        let lora = "epochs = 1\n[finetune.lora]\nrank = 8\nalpha = 16";
+        let recipe = Recipe::parse(&SMALLEST.replace("epochs = 1", lora)).unwrap();
+        let targets = recipe.finetune.lora.clone().unwrap().targets;
+        assert_eq!(targets, crate::recipe::Projection::ALL);
+        let resolved = recipe.resolved().unwrap();
+        assert_eq!(Recipe::parse(&resolved).unwrap(), recipe);
+        for target in targets {
+            assert!(resolved.contains(&format!("\"{}\"", target.name())), "{resolved}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         let check = |from: &str, to: &str, expected: &str| {
             assert!(SMALLEST.contains(from));
@@ -194,6 +215,20 @@ method = "choice"
             "epochs = 1",
             "epochs = -1",
             "finetune.epochs = -1: must be between 0 (not included) and 1000000",
+        );
+        let lora = "epochs = 1\n[finetune.lora]\nalpha = 16\n";
+        check(
+            "epochs = 1",
+            &format!("{lora}rank = 0"),
+            "finetune.lora.rank = 0: must be at least 1",
+        );
+        check("epochs = 1", &format!("{lora}rank = 8\ntargets = [\"q\"]"), "unknown variant `q`");
+        check("epochs = 1", &format!("{lora}rank = 8\ntargets = []"), "at least one projection");
+        check("epochs = 1", "epochs = 1\nheld_out = 3200", "held_out = 3200 leaves none of");
+        check(
+            "epochs = 1",
+            "epochs = 1\ndropout = 1.0",
+            "finetune.dropout = 1: must be between 0 and 0.9",
         );
         check("\"smallest\"", "\"a/b\"", "name = \"a/b\": use letters");
         check(

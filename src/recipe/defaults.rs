@@ -1,5 +1,7 @@
 //! Values of keys that a recipe leaves out: the paper's, where it gives one.
-use super::{Augment, BASE, Curate, JudgeMethod, PREVIOUS, RatingMethod, Score, Tag, Tags};
+use super::{
+    Augment, BASE, Curate, JudgeMethod, PREVIOUS, Projection, RatingMethod, Score, Tag, Tags,
+};
 
 impl Default for Tags {
     fn default() -> Self {
@@ -69,6 +71,9 @@ pub(super) fn gradient_clip() -> f64 {
 }
 pub(super) fn max_example_tokens() -> usize {
     2_048
+}
+pub(super) fn all_projections() -> Vec<Projection> {
+    Projection::ALL.to_vec()
 }
 pub(super) fn all_baselines() -> Vec<String> {
     vec![BASE.into(), PREVIOUS.into()]

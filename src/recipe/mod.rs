@@ -5,12 +5,14 @@
 //! value, is written into the run directory. `docs/recipes.md` explains each key to people.
 mod check;
 mod defaults;
+mod finetune;
 mod server;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use finetune::{Finetune, Lora, Projection};
 pub use server::{Price, Server};
 
 /// An experiment.
@@ -145,35 +147,6 @@ pub struct Tags {
 pub enum Tag {
     Seed,
     Augmented,
-}
-
-/// How every model of the run is trained: the backward model, M0, M1, ...
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Finetune {
-    /// Passes over the training pairs.
-    pub epochs: f64,
-    /// Pairs in one optimiser step. The paper: 32, or 8 below 3,000 pairs.
-    #[serde(default = "defaults::batch_size")]
-    pub batch_size: usize,
-    /// Learning rate at the first step. The paper: 1e-5.
-    #[serde(default = "defaults::learning_rate")]
-    pub learning_rate: f64,
-    /// Learning rate at the last step, reached linearly. The paper: 9e-6.
-    #[serde(default = "defaults::final_learning_rate")]
-    pub final_learning_rate: f64,
-    /// AdamW's decoupled weight decay. The paper: 0.1.
-    #[serde(default = "defaults::weight_decay")]
-    pub weight_decay: f64,
-    /// Gradients of a larger norm are scaled down to this. The paper does not say.
-    #[serde(default = "defaults::gradient_clip")]
-    pub gradient_clip: f64,
-    /// How a training multiplies; its weights stay `f32`.
-    #[serde(default)]
-    pub products: Products,
-    /// Longest training example, in tokens; longer ones are cut and counted.
-    #[serde(default = "defaults::max_example_tokens")]
-    pub max_tokens: usize,
 }
 
 /// How the backward model predicts instructions.

@@ -157,7 +157,37 @@ fn finetuning(run: &Run, note: &mut Note) {
         "1e-5 to 9e-6, linear",
     );
     note(finetune.weight_decay != 0.1, "Weight decay", finetune.weight_decay.to_string(), "0.1");
-    note(true, "Dropout", "not used".into(), "0.1");
+    note(
+        true,
+        "Dropout",
+        match finetune.dropout {
+            0.0 => "not used".into(),
+            rate => format!(
+                "{rate}, of the outputs of attention and feed-forward layers; not of embeddings"
+            ),
+        },
+        "0.1",
+    );
+    if let Some(lora) = &finetune.lora {
+        let targets: Vec<String> = lora.targets.iter().map(|t| t.name().to_owned()).collect();
+        let scale = lora.alpha / lora.rank as f64;
+        note(
+            true,
+            "Trained weights",
+            format!(
+                "adapters (LoRA) of rank {}, counted {scale} times, of {}",
+                lora.rank,
+                words::list(&targets)
+            ),
+            "all",
+        );
+    }
+    note(
+        finetune.held_out > 0,
+        "Held out",
+        format!("{}, for their loss", words::counted(finetune.held_out, "seed pair")),
+        "not stated",
+    );
     note(
         true,
         "Optimiser",

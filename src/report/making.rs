@@ -139,6 +139,14 @@ fn training(run: &Run) -> anyhow::Result<Vec<Block>> {
                 audit.end_of_turn_learned, audit.examples
             )));
         }
+        let before = steps.first().and_then(|step| step.held_out_before);
+        let after = steps.iter().rev().find_map(|step| step.held_out_after);
+        if let (Some(before), Some(after)) = (before, after) {
+            blocks.push(Block::paragraph(format!(
+                "{model}: the loss on {} held out is {before:.3} before the training, and {after:.3} when last measured.",
+                words::counted(audit.held_out, "pair")
+            )));
+        }
         if !steps.is_empty() {
             curves.push((model, steps.iter().map(|step| step.loss).collect()));
         }

@@ -129,6 +129,8 @@ fn an_unfinished_run_shows_what_is_finished() {
     assert!(text.contains("**No comparison is finished yet.**\n\n1 of 18 stages done"), "{text}");
     let text = built(unfinished("M1/judge-base"), "report.md");
     assert!(text.contains("12 of 18 stages done"), "{text}");
+    let held_out = "M0: the loss on 4 pairs held out is 2.750 before the training, and 1.500 when";
+    assert!(text.contains(held_out) && !text.contains(&held_out.replace("M0", "M2")), "{text}");
     assert!(text.contains("M1 minus M0") && !text.contains("M2 against"), "{text}");
     assert!(text.contains("Still to do: M1/judge-previous, M1/curate, M2/finetune"), "{text}");
     // One difference of two is known, but both are corrected for.

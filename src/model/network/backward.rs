@@ -1,17 +1,18 @@
 //! The backward pass, layer by layer, from what the forward pass kept.
-use std::ops::Range;
-
-use super::{LayerState, Packed, Pass, Weights};
+use super::{
+    Packed, Pass, Weights,
+    dropout::{Branch, Place},
+};
 use crate::model::{
     attention::attend_backward,
-    config::LayerLayout,
-    ops::{Write, rms_norm_backward, swiglu, swiglu_backward},
+    ops::{Write, swiglu, swiglu_backward},
 };
 
 /// Gradients of one layer's activations.
 #[derive(Debug, Default)]
 pub(super) struct Backward {
     pub(super) stream: Vec<f32>,
+    pub(super) branch: Vec<f32>,
     pub(super) hidden: Vec<f32>,
     pub(super) query: Vec<f32>,
     pub(super) key: Vec<f32>,
@@ -23,105 +24,120 @@ pub(super) struct Backward {
 impl Pass {
     /// Backward of [`Pass::forward`] from `self.backward.hidden`; adds to `gradient`.
     pub(super) fn backward(&mut self, weights: &Weights, packed: &Packed, gradient: &mut [f32]) {
-        let (config, layout) = (&weights.config, &weights.layout);
-        let hidden = config.hidden_size;
-        let Some((_, rotation)) = &self.rotation else { return };
+        let layout = &weights.layout;
+        let hidden = weights.config.hidden_size;
         let back = &mut self.backward;
         back.stream.clear();
         back.stream.resize(self.stream.len(), 0.0);
-        rms_norm_backward(
+        self.overlay.norm_backward(
+            (weights, &layout.final_norm),
             &self.stream,
-            &weights.data[layout.final_norm.clone()],
             &self.final_scale,
             &back.hidden,
             &mut back.stream,
-            &mut gradient[layout.final_norm.clone()],
+            gradient,
         );
-        for (state, layer) in self.layers.iter().zip(&layout.layers).rev() {
-            self.activated.resize(state.gate.len(), 0.0);
-            swiglu(&state.gate, &state.up, &mut self.activated);
-            back.through_feed_forward(weights, layer, state, &self.activated, gradient);
-            let part = |at: &Range<usize>| &weights.data[at.clone()];
-            let query_width = config.heads * config.head_size;
-            let output = &layer.attention_output;
-            weights.weight_gradient(output, &back.stream, &state.attended, gradient, query_width);
-            back.hidden.resize(state.attended.len(), 0.0);
-            let (stream, replace) = (&back.stream, Write::Replace);
-            weights.input_gradient(output, stream, &mut back.hidden, query_width, replace);
-            back.query.resize(state.query.len(), 0.0);
-            back.key.resize(state.key.len(), 0.0);
-            back.value.resize(state.value.len(), 0.0);
-            attend_backward(
-                config,
-                &packed.sequences,
-                [&state.query, &state.key, &state.value],
-                &state.probabilities,
-                &back.hidden,
-                &mut self.attention,
-                [&mut back.query, &mut back.key, &mut back.value],
-            );
-            rotation.apply(&mut back.query, &packed.positions, true);
-            rotation.apply(&mut back.key, &packed.positions, true);
-            back.hidden.resize(state.normed.len(), 0.0);
-            let projections = [
-                (&back.query, &layer.query, Write::Replace),
-                (&back.key, &layer.key, Write::Add),
-                (&back.value, &layer.value, Write::Add),
-            ];
-            for (d, at, write) in projections {
-                weights.weight_gradient(at, d, &state.normed, gradient, hidden);
-                weights.input_gradient(at, d, &mut back.hidden, hidden, write);
-            }
-            rms_norm_backward(
-                &state.input,
-                part(&layer.attention_norm),
-                &state.input_scale,
-                &back.hidden,
-                &mut back.stream,
-                &mut gradient[layer.attention_norm.clone()],
-            );
+        for index in (0..layout.layers.len()).rev() {
+            self.through_feed_forward(index, weights, packed, gradient);
+            self.through_attention(index, weights, packed, gradient);
+        }
+        if self.overlay.adapter.is_some() {
+            return;
         }
         let embedding = &mut gradient[layout.embedding.clone()];
-        for (row, &id) in back.stream.chunks_exact(hidden).zip(&packed.ids) {
+        for (row, &id) in self.backward.stream.chunks_exact(hidden).zip(&packed.ids) {
             let target = &mut embedding[id as usize * hidden..][..hidden];
             for (target, value) in target.iter_mut().zip(row) {
                 *target += value;
             }
         }
     }
-}
 
-impl Backward {
     /// From the gradient of a layer's output, in `stream`, to that of its middle, in place.
     fn through_feed_forward(
         &mut self,
+        index: usize,
         weights: &Weights,
-        layer: &LayerLayout,
-        state: &LayerState,
-        activated: &[f32],
+        packed: &Packed,
         gradient: &mut [f32],
     ) {
         let (hidden, wide) = (weights.config.hidden_size, weights.config.intermediate_size);
-        let part = |at: &Range<usize>| &weights.data[at.clone()];
-        weights.weight_gradient(&layer.down, &self.stream, activated, gradient, wide);
-        self.wide.resize(state.gate.len(), 0.0);
-        self.up.resize(state.gate.len(), 0.0);
-        let replace = Write::Replace;
-        weights.input_gradient(&layer.down, &self.stream, &mut self.wide, wide, replace);
-        swiglu_backward(&state.gate, &state.up, &mut self.wide, &mut self.up);
+        let (state, layer) = (&self.layers[index], &weights.layout.layers[index]);
+        let (back, overlay) = (&mut self.backward, &self.overlay);
+        self.activated.resize(state.gate.len(), 0.0);
+        swiglu(&state.gate, &state.up, &mut self.activated);
+        let place = Place { layer: index, branch: Branch::FeedForward };
+        let dy = overlay.of_branch(place, packed, &back.stream, &mut back.branch);
+        back.wide.resize(state.gate.len(), 0.0);
+        back.up.resize(state.gate.len(), 0.0);
+        let target = (&mut back.wide[..], Write::Replace);
+        overlay.backward((weights, &layer.down), dy, &self.activated, target, wide, gradient);
+        swiglu_backward(&state.gate, &state.up, &mut back.wide, &mut back.up);
         let normed = &state.middle_normed;
-        weights.weight_gradient(&layer.gate, &self.wide, normed, gradient, hidden);
-        weights.weight_gradient(&layer.up, &self.up, normed, gradient, hidden);
-        self.hidden.resize(state.middle.len(), 0.0);
-        weights.input_gradient(&layer.gate, &self.wide, &mut self.hidden, hidden, replace);
-        weights.input_gradient(&layer.up, &self.up, &mut self.hidden, hidden, Write::Add);
-        rms_norm_backward(
+        back.hidden.resize(state.middle.len(), 0.0);
+        let target = (&mut back.hidden[..], Write::Replace);
+        overlay.backward((weights, &layer.gate), &back.wide, normed, target, hidden, gradient);
+        let target = (&mut back.hidden[..], Write::Add);
+        overlay.backward((weights, &layer.up), &back.up, normed, target, hidden, gradient);
+        overlay.norm_backward(
+            (weights, &layer.feed_forward_norm),
             &state.middle,
-            part(&layer.feed_forward_norm),
             &state.middle_scale,
-            &self.hidden,
-            &mut self.stream,
-            &mut gradient[layer.feed_forward_norm.clone()],
+            &back.hidden,
+            &mut back.stream,
+            gradient,
+        );
+    }
+
+    /// From the gradient of a layer's middle, in `stream`, to that of its input, in place.
+    fn through_attention(
+        &mut self,
+        index: usize,
+        weights: &Weights,
+        packed: &Packed,
+        gradient: &mut [f32],
+    ) {
+        let config = &weights.config;
+        let (state, layer) = (&self.layers[index], &weights.layout.layers[index]);
+        let (back, overlay) = (&mut self.backward, &self.overlay);
+        let Some((_, rotation)) = &self.rotation else { return };
+        let (hidden, query_width) = (config.hidden_size, config.heads * config.head_size);
+        let place = Place { layer: index, branch: Branch::Attention };
+        let dy = overlay.of_branch(place, packed, &back.stream, &mut back.branch);
+        back.hidden.resize(state.attended.len(), 0.0);
+        let (weight, target) =
+            ((weights, &layer.attention_output), (&mut back.hidden[..], Write::Replace));
+        overlay.backward(weight, dy, &state.attended, target, query_width, gradient);
+        back.query.resize(state.query.len(), 0.0);
+        back.key.resize(state.key.len(), 0.0);
+        back.value.resize(state.value.len(), 0.0);
+        attend_backward(
+            config,
+            &packed.sequences,
+            [&state.query, &state.key, &state.value],
+            &back.hidden,
+            &mut self.attention,
+            [&mut back.query, &mut back.key, &mut back.value],
+        );
+        rotation.apply(&mut back.query, &packed.positions, true);
+        rotation.apply(&mut back.key, &packed.positions, true);
+        back.hidden.resize(state.normed.len(), 0.0);
+        let projections = [
+            (&back.query, &layer.query, Write::Replace),
+            (&back.key, &layer.key, Write::Add),
+            (&back.value, &layer.value, Write::Add),
+        ];
+        for (dy, at, write) in projections {
+            let target = (&mut back.hidden[..], write);
+            overlay.backward((weights, at), dy, &state.normed, target, hidden, gradient);
+        }
+        overlay.norm_backward(
+            (weights, &layer.attention_norm),
+            &state.input,
+            &state.input_scale,
+            &back.hidden,
+            &mut back.stream,
+            gradient,
         );
     }
 }

@@ -4,7 +4,9 @@
 //! and gradients out. The memory of a pass belongs to a [`Pass`] and is reused.
 mod backward;
 mod before;
+mod dropout;
 mod output;
+mod overlay;
 mod products;
 
 use std::ops::Range;
@@ -18,7 +20,10 @@ use super::{
 use backward::Backward;
 pub(super) use before::Before;
 use before::Gathered;
+pub(super) use dropout::Dropout;
+use dropout::{Branch, Place};
 pub(super) use output::output_logits;
+use overlay::Overlay;
 pub(super) use products::Rounded;
 
 /// The weights of a model in one arena.
@@ -56,7 +61,6 @@ pub(super) struct LayerState {
     query: Vec<f32>,
     key: Vec<f32>,
     value: Vec<f32>,
-    probabilities: Vec<f32>,
     attended: Vec<f32>,
     middle: Vec<f32>,
     middle_scale: Vec<f32>,
@@ -78,6 +82,9 @@ pub(super) struct Pass {
     activated: Vec<f32>,
     attention: attention::Scratch,
     gathered: Gathered,
+    /// What is trained beside the weights, and what is dropped.
+    pub(super) overlay: Overlay,
+    branch: Vec<f32>,
     backward: Backward,
     /// Rotary tables as long as the longest position so far.
     rotation: Option<(usize, Rotation)>,
@@ -94,6 +101,14 @@ impl Pass {
         Self::with_layers(config.layers)
     }
 
+    /// Bytes that a pass over so many tokens holds, forward and back.
+    pub(super) fn training_bytes(config: &Config, tokens: usize) -> usize {
+        let widths = LayerState::default().buffers(config).map(|(_, width)| width);
+        // What has no layer of its own, the gradients above all, comes to about two layers more.
+        let activations = tokens * widths.iter().sum::<usize>() * (config.layers + 2);
+        4 * (activations + output::ROWS * config.vocabulary)
+    }
+
     fn with_layers(layers: usize) -> Self {
         Self {
             layers: (0..layers).map(|_| LayerState::default()).collect(),
@@ -103,6 +118,8 @@ impl Pass {
             activated: Vec::new(),
             attention: attention::Scratch::default(),
             gathered: Gathered::default(),
+            overlay: Overlay::default(),
+            branch: Vec::new(),
             backward: Backward::default(),
             rotation: None,
         }
@@ -153,6 +170,9 @@ impl Pass {
             weights.linear(&layout.query, &state.normed, &mut state.query, hidden, replace);
             weights.linear(&layout.key, &state.normed, &mut state.key, hidden, replace);
             weights.linear(&layout.value, &state.normed, &mut state.value, hidden, replace);
+            self.overlay.adapt(&layout.query, &state.normed, &mut state.query);
+            self.overlay.adapt(&layout.key, &state.normed, &mut state.key);
+            self.overlay.adapt(&layout.value, &state.normed, &mut state.value);
             rotation.apply(&mut state.query, &packed.positions, false);
             rotation.apply(&mut state.key, &packed.positions, false);
             seen(index, state);
@@ -163,13 +183,16 @@ impl Pass {
                 &packed.sequences,
                 &spans,
                 [&state.query, key, value],
-                &mut state.probabilities,
                 &mut self.attention,
                 &mut state.attended,
             );
             let query_width = config.heads * config.head_size;
             let output = &layout.attention_output;
-            weights.linear(output, &state.attended, &mut self.stream, query_width, Write::Add);
+            let (y, write) = self.overlay.target(&mut self.branch, &mut self.stream);
+            weights.linear(output, &state.attended, y, query_width, write);
+            self.overlay.adapt(&layout.attention_output, &state.attended, y);
+            let place = Place { layer: index, branch: Branch::Attention };
+            self.overlay.join(place, packed, &mut self.branch, &mut self.stream);
             state.middle.copy_from_slice(&self.stream);
             rms_norm(
                 &state.middle,
@@ -180,10 +203,16 @@ impl Pass {
             );
             weights.linear(&layout.gate, &state.middle_normed, &mut state.gate, hidden, replace);
             weights.linear(&layout.up, &state.middle_normed, &mut state.up, hidden, replace);
+            self.overlay.adapt(&layout.gate, &state.middle_normed, &mut state.gate);
+            self.overlay.adapt(&layout.up, &state.middle_normed, &mut state.up);
             self.activated.resize(state.gate.len(), 0.0);
             swiglu(&state.gate, &state.up, &mut self.activated);
             let wide = config.intermediate_size;
-            weights.linear(&layout.down, &self.activated, &mut self.stream, wide, Write::Add);
+            let (y, write) = self.overlay.target(&mut self.branch, &mut self.stream);
+            weights.linear(&layout.down, &self.activated, y, wide, write);
+            self.overlay.adapt(&layout.down, &self.activated, y);
+            let place = Place { layer: index, branch: Branch::FeedForward };
+            self.overlay.join(place, packed, &mut self.branch, &mut self.stream);
         }
         self.hidden.resize(tokens * hidden, 0.0);
         self.final_scale.resize(tokens, 0.0);
@@ -199,9 +228,16 @@ impl Pass {
 
 impl LayerState {
     fn resize(&mut self, tokens: usize, config: &Config) {
+        for (buffer, width) in self.buffers(config) {
+            buffer.resize(tokens * width, 0.0);
+        }
+    }
+
+    /// Every buffer, with its numbers for each token.
+    fn buffers(&mut self, config: &Config) -> [(&mut Vec<f32>, usize); 12] {
         let (hidden, wide) = (config.hidden_size, config.intermediate_size);
         let (query, key) = (config.heads * config.head_size, config.kv_heads * config.head_size);
-        let buffers = [
+        [
             (&mut self.input, hidden),
             (&mut self.input_scale, 1),
             (&mut self.normed, hidden),
@@ -214,9 +250,6 @@ impl LayerState {
             (&mut self.middle_normed, hidden),
             (&mut self.gate, wide),
             (&mut self.up, wide),
-        ];
-        for (buffer, width) in buffers {
-            buffer.resize(tokens * width, 0.0);
-        }
+        ]
     }
 }

@@ -5,6 +5,9 @@ use rayon::prelude::*;
 use super::{Packed, Pass, Weights};
 use crate::model::ops::{Write, softmax};
 
+/// Rows whose logits exist together.
+pub(super) const ROWS: usize = 128;
+
 impl Pass {
     /// Negative log-likelihood, in nats, of each `(token row, next token)` after a forward pass.
     pub(in crate::model) fn losses(
@@ -15,7 +18,8 @@ impl Pass {
         self.output_layer(weights, labels, None)
     }
 
-    /// Adds to `gradient` that of `scale * Σ loss`; returns the losses.
+    /// Adds to `gradient` that of `scale * Σ loss`; returns the losses. It is the gradient of the
+    /// weights, or with an adapter that of its matrices.
     pub(in crate::model) fn losses_backward(
         &mut self,
         weights: &Weights,
@@ -37,7 +41,6 @@ impl Pass {
         labels: &[(usize, u32)],
         mut gradient: Option<(f32, &mut [f32])>,
     ) -> Vec<f64> {
-        const ROWS: usize = 128;
         let (hidden, vocabulary) = (weights.config.hidden_size, weights.config.vocabulary);
         let matrix = &weights.layout.output;
         self.backward.hidden.clear();
@@ -70,7 +73,9 @@ impl Pass {
             if let Some((_, gradient)) = &mut gradient {
                 drows.resize(rows.len(), 0.0);
                 weights.input_gradient(matrix, logits, &mut drows, hidden, Write::Replace);
-                weights.weight_gradient(matrix, logits, &rows, gradient, hidden);
+                if self.overlay.adapter.is_none() {
+                    weights.weight_gradient(matrix, logits, &rows, gradient, hidden);
+                }
                 for (&(row, _), drow) in labels.iter().zip(drows.chunks_exact(hidden)) {
                     self.backward.hidden[row * hidden..][..hidden].copy_from_slice(drow);
                 }

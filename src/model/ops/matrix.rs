@@ -28,6 +28,10 @@ impl<'a> Matrix<'a> {
         Self { data, rows, columns, row_stride, column_stride: 1 }
     }
 
+    pub(in crate::model) fn rows(&self) -> usize {
+        self.rows
+    }
+
     pub(in crate::model) fn transposed(self) -> Self {
         Self {
             data: self.data,

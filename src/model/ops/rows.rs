@@ -84,14 +84,14 @@ pub(in crate::model) fn rms_norm(
 /// Tokens handled together when a sum over tokens is split among cores.
 const BLOCK: usize = 64;
 
-/// Backward of [`rms_norm`]: adds to `dx`, and to `dweight`.
+/// Backward of [`rms_norm`]: adds to `dx`, and to `dweight` where the weights are trained.
 pub(in crate::model) fn rms_norm_backward(
     x: &[f32],
     weight: &[f32],
     inverse_rms: &[f32],
     dy: &[f32],
     dx: &mut [f32],
-    dweight: &mut [f32],
+    dweight: Option<&mut [f32]>,
 ) {
     let width = weight.len();
     let block = BLOCK * width;
@@ -117,6 +117,7 @@ pub(in crate::model) fn rms_norm_backward(
             dweight
         })
         .collect();
+    let Some(dweight) = dweight else { return };
     for partial in partial {
         for (total, part) in dweight.iter_mut().zip(partial) {
             *total += part;

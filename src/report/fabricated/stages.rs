@@ -50,6 +50,7 @@ impl Writer {
                 trained_tokens,
                 truncated: 2,
                 end_of_turn_learned: examples - 2,
+                held_out: 4,
             },
         );
         let steps: Vec<TrainingStep> = (0..examples * 3 / 8)
@@ -63,6 +64,8 @@ impl Writer {
                 trained_tokens: 1_920,
                 tokens: 2_480,
                 seconds: 4.0,
+                held_out_before: (step == 0).then_some(2.75),
+                held_out_after: (step + 1 == examples * 3 / 8).then_some(1.5),
             })
             .collect();
         let seconds = steps.len() as f64 * 4.0;

@@ -1,0 +1,211 @@
+"""Holds our training against PyTorch with transformers, TRL and PEFT: speed, memory, results.
+
+    python3 benches/finetuning.py MODEL.gguf FOLDER [--rounds N] [--part PART]...
+
+MODEL.gguf is the quickstart's; `spyhop run recipes/quickstart.toml` leaves it below
+$XDG_CACHE_HOME/spyhop. FOLDER gets a virtual environment with the peers from PyPI, and the files of
+each run. Parts: `tokens` (4 x 256 random tokens, f32 and bf16), `pairs` (the quickstart's ragged
+pairs, all weights and an adapter, against TRL's SFTTrainer), `agree` (20 losses, a checkpoint in
+transformers, an adapter in PEFT), `growth` (by sequence length and by batch); all where none is named.
+
+Contestants run in turn, each in a process of its own, N times each; memory is the most that a whole
+process held (`ru_maxrss`). A speed is the median of the rounds, and a ratio is one of medians.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+PROJECT = Path(__file__).parent.parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target")) / "release/examples"
+PEERS = ["torch", "transformers", "peft", "trl", "accelerate"]
+LORA = [16, 32.0]
+# Operations for a token that is trained: see docs/performance.md. Attention's grow with the length.
+WEIGHTS, LAYERS, HIDDEN = 134_515_008, 30, 576
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--part", action="append", choices=PARTS)
+    arguments = parser.parse_args()
+    folder = arguments.folder.resolve()
+    python = install(folder)
+    subprocess.run(["cargo", "build", "--quiet", "--release", "--example", "finetuning",
+                    "--example", "parity"], cwd=PROJECT, check=True)
+    bench = Bench(folder, python, arguments.rounds, str(Path(arguments.model).resolve()))
+    for part in arguments.part or PARTS:
+        PARTS[part](bench)
+
+
+def install(folder):
+    python = folder / "peers/bin/python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", folder / "peers"], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PEERS], check=True)
+    return python
+
+
+class Bench:
+    def __init__(self, folder, python, rounds, model):
+        self.folder, self.python, self.rounds = folder, python, rounds
+        self.base = self.texts(model, "base") / "checkpoint"
+        pairs = PROJECT / "recipes/quickstart/seed.jsonl"
+        run([TARGET / "finetuning", "tokens", self.base, pairs, folder / "pairs.json"])
+        examples = json.loads((folder / "pairs.json").read_text())
+        self.pairs = [(ids[:1024], learned[:1024]) for ids, learned in examples]
+
+    def texts(self, model, name):
+        """What our code writes greedily after some prompts, and the model as a checkpoint."""
+        prompts = PROJECT / "eval_sets/first-look/prompts.jsonl"
+        prompts = [json.loads(line)["instruction"] for line in open(prompts)][::5][:10]
+        (self.folder / "prompts.json").write_text(json.dumps(prompts))
+        (self.folder / "none.json").write_text("[]")
+        out = self.folder / name
+        run([TARGET / "parity", model, self.folder / "none.json", self.folder / "prompts.json", out])
+        return out
+
+    def ours(self, job, name="ours"):
+        """One training by our code: its steps, and its memory in GB."""
+        job = {"learning_rate": 1e-5, "final_learning_rate": 9e-6, "lora": None, "keep": False} | job
+        out = self.folder / name
+        memory = run([TARGET / "finetuning", "train", self.base, self.write("job", job), out])
+        return json.loads((out / "steps.json").read_text()), memory
+
+    def theirs(self, what, job):
+        """The same by a peer."""
+        out = self.folder / "theirs.json"
+        peers = PROJECT / "benches/finetuning_peers.py"
+        memory = run([self.python, peers, what, self.base, self.write("job", job), out])
+        return json.loads(out.read_text()), memory
+
+    def write(self, name, value):
+        path = self.folder / f"{name}.json"
+        path.write_text(json.dumps(value))
+        return path
+
+
+def run(command):
+    """Runs a process in silence, unless it fails; returns the most memory that it held, in GB."""
+    process = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    said = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, f"{command}\n{said.decode()}"
+    return usage.ru_maxrss * 1024 / 1e9
+
+
+def compare(title, unit, rounds, contestants):
+    """Runs all contestants in turn; each gives a speed and a memory. The first is ours."""
+    found = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, contestant in contestants.items():
+            found[name].append(contestant())
+    middle = {name: [median(column) for column in zip(*rows)] for name, rows in found.items()}
+    print(f"{title}, median of {rounds}:")
+    for name, (speed, memory) in middle.items():
+        speeds = sorted(speed for speed, _ in found[name])
+        print(f"  {name}: {speed:.4g} {unit} [{speeds[0]:.4g}, {speeds[-1]:.4g}], {memory:.2f} GB")
+    (ours, our_memory), *others = middle.values()
+    for name, (speed, memory) in list(middle.items())[1:]:
+        print(f"  over {name}: speed {ours / speed:.2f}, memory {our_memory / memory:.2f}")
+    sys.stdout.flush()
+    return ours
+
+
+def tokens(bench):
+    """4 x 256 tokens a step, every one of them learned."""
+    peak = bench.theirs("peak", {})[0]
+    examples = [random_example(256) for _ in range(4)]
+    for rounded in [False, True]:
+        job = {"examples": examples, "epochs": 4, "batch_size": 4, "rounded": rounded}
+
+        def speed(seconds, memory):
+            # The first step allocates.
+            return 1024 / median(seconds[1:]), memory
+
+        def ours():
+            found, memory = bench.ours(job)
+            return speed([step["seconds"] for step in found["steps"]], memory)
+
+        def theirs():
+            found, memory = bench.theirs("torch", job | {"batches": [[0, 1, 2, 3]] * 4})
+            return speed(found["seconds"], memory)
+
+        kind = "bf16" if rounded else "f32"
+        contestants = {"spyhop": ours, "PyTorch": theirs}
+        found = compare(f"4 x 256 tokens, {kind}", "tokens/s", bench.rounds, contestants)
+        floor = peak[kind] * 1e9 / operations(256)
+        print(f"  floor: {floor:.0f} tokens/s at {peak[kind]:.0f} GFLOP/s; ours over it {found / floor:.2f}")
+
+
+def pairs(bench):
+    """The quickstart's pairs once, 8 in a step or what TRL packs into as many tokens."""
+    for lora in [None, LORA]:
+        def ours():
+            job = {"examples": bench.pairs, "epochs": 1, "batch_size": 8, "rounded": True, "lora": lora}
+            found, memory = bench.ours(job)
+            return len(bench.pairs) / sum(step["seconds"] for step in found["steps"]), memory
+
+        def trl(packing):
+            def theirs():
+                job = {"examples": bench.pairs, "lora": lora, "packing": packing}
+                found, memory = bench.theirs("trl", job)
+                return len(bench.pairs) / found["seconds"], memory
+            return theirs
+
+        what = "an adapter of rank 16" if lora else "all weights"
+        ways = {"TRL, packed": trl(True), "TRL, padded, by length": trl(False)}
+        compare(f"ragged pairs, {what}, bf16", "examples/s", bench.rounds, {"spyhop": ours} | ways)
+
+
+def agree(bench):
+    """Losses of 20 steps, and what other programs make of the results."""
+    job = {"examples": bench.pairs, "epochs": 80 / len(bench.pairs), "batch_size": 4, "rounded": False}
+    ours, _ = bench.ours(job | {"keep": True}, "full")
+    theirs, _ = bench.theirs("torch", job | {"batches": ours["batches"]})
+    losses = list(zip([step["loss"] for step in ours["steps"]], theirs["losses"]))
+    same = sum(abs(a - b) < 5e-4 for a, b in losses)
+    print(f"losses of {len(losses)} steps: {same} within 0.0005 of PyTorch's; largest difference "
+          f"{max(abs(a - b) for a, b in losses):.1e}; from {losses[0][0]:.3f} to {losses[-1][0]:.3f}")
+    bench.ours(job | {"keep": True, "lora": LORA, "learning_rate": 1e-3}, "lora")
+    for name in ["full", "lora"]:
+        texts = bench.texts(bench.folder / name / "checkpoint", f"{name}-texts") / "greedy.json"
+        adapter = str(bench.folder / "lora/adapter") if name == "lora" else None
+        model = str(bench.base if adapter else bench.folder / name / "checkpoint")
+        job = {"model": model, "adapter": adapter, "texts": json.loads(texts.read_text())}
+        found, _ = bench.theirs("greedy", job)
+        print(f"{'the adapter in PEFT' if adapter else 'the checkpoint in transformers'}: {found['said']}")
+
+
+def growth(bench):
+    """How cost grows with the length of a sequence at 2,048 tokens a step, and with the batch."""
+    cells = [(length, 2048 // length) for length in [128, 256, 512, 1024, 2048]]
+    for length, batch in cells + [(128, batch) for batch in [1, 4, 64, 128]]:
+        examples = [random_example(length) for _ in range(batch)]
+        job = {"examples": examples, "epochs": 3, "batch_size": batch, "rounded": True}
+        found, memory = bench.ours(job)
+        speed = length * batch / median(step["seconds"] for step in found["steps"][1:])
+        print(f"{batch} x {length} tokens: {speed:.0f} tokens/s, {memory:.2f} GB", flush=True)
+
+
+def random_example(length):
+    """Every token is learned but the first, which follows nothing."""
+    return [random.randrange(49_152) for _ in range(length)], [True] * length
+
+
+def operations(length):
+    return 6 * WEIGHTS + 6 * length * HIDDEN * LAYERS
+
+
+PARTS = {"tokens": tokens, "pairs": pairs, "agree": agree, "growth": growth}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,275 @@
+//! Finetuning: which examples a step sees, the schedule, AdamW, and a state from which a killed
+//! training goes on to the same weights, bit for bit.
+mod optimiser;
+mod schedule;
+mod state;
+
+use std::{
+    ops::Range,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use rayon::prelude::*;
+
+use super::{
+    Model,
+    adapter::{Adapter, Lora},
+    chat::Example,
+    memory,
+    network::{Dropout, Packed, Pass, Weights},
+    ops::Format,
+};
+use crate::record::TrainingStep;
+
+use optimiser::{Optimiser, Rates, norm};
+pub use schedule::Schedule;
+use state::{read_state, write_state};
+
+/// Tokens whose activations are in memory together: about 0.8 MB each for 135M weights.
+const TOKENS_AT_ONCE: usize = 640;
+
+/// A finetuning that can be killed.
+pub struct Training<'a> {
+    pub schedule: Schedule,
+    /// Trains an adapter in place of all weights.
+    pub lora: Option<Lora>,
+    /// Share of the numbers of each layer's two branches that is dropped before they are added to the
+    /// residual stream.
+    pub dropout: f64,
+    pub examples: &'a [Example],
+    /// Examples that nothing is learned from: their loss says whether the model learns more than the
+    /// others by heart.
+    pub held_out: &'a [Example],
+    /// Whether products are of bf16: faster on some processors, and coarser.
+    pub rounded: bool,
+    /// Where the state goes while the training is under way.
+    pub state: PathBuf,
+    /// Time between two states: each holds three numbers for each that is trained, so not every step
+    /// writes one.
+    pub state_every: Duration,
+}
+
+impl Training<'_> {
+    /// Trains the model in place; `seen` gets every step, counted from 0, as it ends.
+    ///
+    /// With a state on disk from a killed training of the same examples, goes on from it. Where an
+    /// adapter was trained, it is merged into the model, and returned as well.
+    ///
+    /// # Errors
+    /// When memory does not suffice, the loss is no longer a number, or the state cannot be read or
+    /// written. The model is of no use then, and the state on disk is the last one that had a loss.
+    pub fn run(
+        &self,
+        model: &mut Model,
+        mut seen: impl FnMut(usize, TrainingStep) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Option<Adapter>> {
+        let (schedule, weights) = (&self.schedule, &mut model.weights);
+        let batches = schedule.batches(self.examples.len());
+        let fingerprint = self.fingerprint(weights);
+        let mut pass = Pass::training(&weights.config);
+        let lora = self.lora.as_ref();
+        pass.overlay.adapter =
+            lora.map(|lora| Adapter::new(lora, &weights.layout, schedule.random_seed));
+        let decayed = decayed(weights, &pass);
+        let length = trained(weights, &mut pass).len();
+        memory::ensure_free(
+            self.memory(weights, length),
+            "training, besides the weights,",
+            "train an adapter (finetune.lora), cut longer examples (finetune.max_tokens), or take a smaller model",
+        )?;
+        let (mut optimiser, mut gradient) = (Optimiser::new(length), vec![0.0; length]);
+        let values = trained(weights, &mut pass);
+        let first = read_state(&self.state, &fingerprint, values, &mut optimiser)?;
+        let (mut saved, mut kept) = (Instant::now(), first);
+        self.round(weights);
+        for (index, batch) in batches.iter().enumerate().skip(first) {
+            let held_out_before = match index {
+                0 => self.held_out_loss(weights, &mut pass),
+                _ => None,
+            };
+            let mut began = Instant::now();
+            let loss = self.batch_loss(index, batch, weights, &mut pass, &mut gradient);
+            let gradient_norm = norm(&gradient);
+            self.ensure_finite(index, kept, &[loss, gradient_norm])?;
+            // Only now is it known that the steps before led to a model that still works.
+            if saved.elapsed() >= self.state_every && index > kept {
+                let writing = Instant::now();
+                write_state(&self.state, &fingerprint, trained(weights, &mut pass), &optimiser)?;
+                (saved, kept) = (Instant::now(), index);
+                began += writing.elapsed();
+            }
+            let clip = (schedule.gradient_clip / gradient_norm).min(1.0);
+            let learning = schedule.learning_rate(index, batches.len());
+            let rates = Rates { learning, decay: schedule.weight_decay };
+            optimiser.step(trained(weights, &mut pass), &decayed, &gradient, clip, rates);
+            // What an adapter is laid over stays as it is.
+            if self.lora.is_none() {
+                self.round(weights);
+            }
+            let seconds = began.elapsed().as_secs_f64();
+            let held_out_after = match schedule.ends_epoch(index, self.examples.len()) {
+                true => self.held_out_loss(weights, &mut pass),
+                false => None,
+            };
+            self.ensure_finite(index, kept, held_out_after.as_slice())?;
+            let lengths = batch.iter().map(|&i| self.examples[i].ids.len());
+            let step = TrainingStep {
+                id: (index + 1).to_string(),
+                loss,
+                learning_rate: learning,
+                gradient_norm,
+                trained_tokens: self.labels_of(batch),
+                tokens: lengths.sum(),
+                seconds,
+                held_out_before,
+                held_out_after,
+            };
+            seen(index, step)?;
+        }
+        // No loss has seen the last step.
+        self.ensure_finite(batches.len() - 1, kept, &[norm(trained(weights, &mut pass))])?;
+        weights.rounded = None;
+        let adapter = pass.overlay.adapter;
+        if let Some(adapter) = &adapter {
+            adapter.merge(weights);
+        }
+        Ok(adapter)
+    }
+
+    /// Bytes that a training of so many numbers takes besides the weights: for each number a gradient and
+    /// two moments, what the longest pass holds, and the matrices once more where they are rounded, 16
+    /// bits for each direction.
+    fn memory(&self, weights: &Weights, trained: usize) -> usize {
+        let lengths = self.examples.iter().chain(self.held_out).map(|example| example.ids.len());
+        let all = lengths.clone().sum::<usize>();
+        let longest = lengths.max().unwrap_or(0).max(TOKENS_AT_ONCE.min(all));
+        let rounded = if self.rounded { 4 * weights.data.len() } else { 0 };
+        12 * trained + Pass::training_bytes(&weights.config, longest) + rounded
+    }
+
+    /// Has the products that follow use the weights as they are now.
+    fn round(&self, weights: &mut Weights) {
+        if self.rounded {
+            weights.round(Format::Bf16, true);
+        }
+    }
+
+    /// Mean loss of a learned token of the batch, with its gradient.
+    fn batch_loss(
+        &self,
+        step: usize,
+        batch: &[usize],
+        weights: &Weights,
+        pass: &mut Pass,
+        gradient: &mut [f32],
+    ) -> f64 {
+        gradient.par_chunks_mut(1 << 16).for_each(|chunk| chunk.fill(0.0));
+        // The mean is over the tokens of the whole batch, however it is cut up; a batch whose answers
+        // are all cut away has none.
+        let labelled = self.labels_of(batch).max(1);
+        let mut loss = 0.0;
+        let lengths = batch.iter().map(|&i| self.examples[i].ids.len());
+        for group in super::groups(lengths, TOKENS_AT_ONCE) {
+            let group = &batch[group];
+            let (packed, labels) = pack(group.iter().map(|&i| &self.examples[i]));
+            pass.overlay.dropout = (self.dropout > 0.0).then(|| Dropout {
+                rate: self.dropout,
+                random_seed: self.schedule.random_seed,
+                step,
+                examples: group.to_vec(),
+            });
+            pass.forward(weights, &packed, |_, _| {});
+            let scale = 1.0 / labelled as f32;
+            let losses = pass.losses_backward(weights, &packed, &labels, scale, gradient);
+            loss += losses.iter().sum::<f64>() / labelled as f64;
+        }
+        loss
+    }
+
+    /// Mean loss of a learned token of the examples held out, where there is one.
+    fn held_out_loss(&self, weights: &Weights, pass: &mut Pass) -> Option<f64> {
+        pass.overlay.dropout = None;
+        let (mut loss, mut labelled) = (0.0, 0);
+        let lengths = self.held_out.iter().map(|example| example.ids.len());
+        for group in super::groups(lengths, TOKENS_AT_ONCE) {
+            let (packed, labels) = pack(self.held_out[group].iter());
+            pass.forward(weights, &packed, |_, _| {});
+            loss += pass.losses(weights, &labels).iter().sum::<f64>();
+            labelled += labels.len();
+        }
+        (labelled > 0).then(|| loss / labelled as f64)
+    }
+
+    /// Tokens of the batch that are learned.
+    fn labels_of(&self, batch: &[usize]) -> usize {
+        batch.iter().map(|&i| labels(&self.examples[i]).count()).sum()
+    }
+
+    /// Refuses to go on from losses and norms that are no numbers, in the step at `index`; `kept` steps
+    /// are in the state on disk.
+    fn ensure_finite(&self, index: usize, kept: usize, numbers: &[f64]) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            numbers.iter().all(|number| number.is_finite()),
+            "step {}: the loss or a norm is not finite ({numbers:?}), so training stops and no checkpoint is written; start a run with a lower finetune.learning_rate{}",
+            index + 1,
+            match kept {
+                0 => String::new(),
+                _ => format!("; the state after step {kept} stays in {}", self.state.display()),
+            }
+        );
+        Ok(())
+    }
+
+    /// Identifies the training that a state belongs to.
+    fn fingerprint(&self, weights: &Weights) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        let settings = (&self.schedule, &self.lora, self.dropout, self.rounded);
+        hasher.update(format!("{settings:?}").as_bytes());
+        for example in self.examples {
+            hasher.update(&(example.ids.len() as u64).to_le_bytes());
+            hasher.update(bytemuck::cast_slice(&example.ids));
+            hasher.update(&example.learned.iter().map(|&l| u8::from(l)).collect::<Vec<_>>());
+        }
+        hasher.update(bytemuck::cast_slice(&weights.data));
+        *hasher.finalize().as_bytes()
+    }
+}
+
+/// The numbers that a training moves: an adapter's, or all weights.
+pub(super) fn trained<'a>(weights: &'a mut Weights, pass: &'a mut Pass) -> &'a mut [f32] {
+    match &mut pass.overlay.adapter {
+        Some(adapter) => &mut adapter.data,
+        None => &mut weights.data,
+    }
+}
+
+/// The same in parts, each with whether it is decayed: norms scale and are not, as is usual.
+fn decayed(weights: &Weights, pass: &Pass) -> Vec<(Range<usize>, bool)> {
+    match &pass.overlay.adapter {
+        Some(adapter) => vec![(0..adapter.data.len(), true)],
+        None => {
+            let tensors = weights.layout.tensors.iter();
+            tensors.map(|tensor| (tensor.at.clone(), !tensor.is_norm)).collect()
+        }
+    }
+}
+
+/// `(row, next token)` of every token that an example teaches.
+fn labels(example: &Example) -> impl Iterator<Item = (usize, u32)> {
+    let learned = example.learned.iter().zip(&example.ids).enumerate().skip(1);
+    learned.filter(|(_, (learned, _))| **learned).map(|(i, (_, &id))| (i - 1, id))
+}
+
+fn pack<'a>(examples: impl Iterator<Item = &'a Example>) -> (Packed, Vec<(usize, u32)>) {
+    let (mut packed, mut all) = (Packed::default(), Vec::new());
+    for example in examples {
+        let start = packed.ids.len();
+        all.extend(labels(example).map(|(row, id)| (start + row, id)));
+        packed.push(&example.ids);
+    }
+    (packed, all)
+}
+
+#[cfg(test)]
+mod tests;
