@@ -9,7 +9,7 @@ use std::{env, fs, path::Path};
 
 use anyhow::Context;
 use serde_json::json;
-use spyhop::model::{Generation, Message, Model, Role, Sampling};
+use spyhop::model::{Generation, Message, Model, Role};
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -29,9 +29,8 @@ fn main() -> anyhow::Result<()> {
     let request = |prompt: &String| {
         anyhow::Ok(Generation {
             prompt: model.chat.prompt(&[Message::new(Role::User, prompt)], "")?,
-            sampling: Sampling::Greedy,
             max_tokens: 64,
-            seed: 0,
+            ..Generation::default()
         })
     };
     let requests: Vec<Generation> =

@@ -93,9 +93,10 @@ fn likelihoods(pairs: &[Pair]) -> Vec<Request> {
 
 fn written_ratings(pairs: &[Pair]) -> Vec<Request> {
     let text = |seed| Ask::Text {
-        sampling: Sampling::Nucleus { temperature: 0.7, top_p: 0.9 },
+        sampling: Sampling::new(0.7, 0.9, None),
         max_tokens: 32,
         seed,
+        stop: Vec::new(),
     };
     let pairs = pairs[..40].iter().zip(0..);
     pairs.map(|((i, o), seed)| ask(prompt::rate(i, o), text(seed))).collect()

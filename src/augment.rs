@@ -18,9 +18,10 @@ pub fn run(
         vec![Request {
             messages: vec![Message::new(Role::User, prompt::backward(&segment.text))],
             ask: Ask::Text {
-                sampling: Sampling::new(settings.temperature, settings.top_p),
+                sampling: Sampling::new(settings.temperature, settings.top_p, settings.top_k),
                 max_tokens: settings.max_tokens,
                 seed: stage::seed(work.random_seed, segment.id(), 0),
+                stop: settings.stop.clone(),
             },
         }]
     };

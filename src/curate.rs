@@ -24,9 +24,14 @@ pub fn run(
             RatingMethod::Text => (0..settings.samples)
                 .map(|sample| {
                     let ask = Ask::Text {
-                        sampling: Sampling::new(settings.temperature, settings.top_p),
+                        sampling: Sampling::new(
+                            settings.temperature,
+                            settings.top_p,
+                            settings.top_k,
+                        ),
                         max_tokens: settings.max_tokens,
                         seed: stage::seed(work.random_seed, pair.id(), sample),
+                        stop: settings.stop.clone(),
                     };
                     request(prompt::rate(&pair.instruction, &pair.output), ask)
                 })

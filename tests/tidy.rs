@@ -148,6 +148,10 @@ fn every_key_of_a_recipe_is_explained() {
     let unset = ["judge.weights", "judge.remote", "finetune.lora"].map(str::to_owned);
     let lora = ["rank", "alpha", "targets"].map(|key| format!("finetune.lora.{key}"));
     let mut keys = [&unset[..], &lora].concat();
+    let sampled = ["augment", "curate", "evaluate"];
+    keys.extend(
+        sampled.iter().flat_map(|section| ["top_k", "stop"].map(|key| format!("{section}.{key}"))),
+    );
     for recipe in ["quickstart.toml", "scripted.toml"] {
         let recipe = spyhop::recipe::Recipe::load(&project.join("recipes").join(recipe)).unwrap();
         let resolved: toml::Table = recipe.resolved().unwrap().parse().unwrap();

@@ -1,7 +1,9 @@
 //! One verb a file. The only code that prints: data to stdout, talk to stderr.
 #![expect(clippy::print_stderr)]
 
+mod bench;
 mod budget;
+mod chat;
 mod check;
 mod compare;
 mod convert;
@@ -12,6 +14,7 @@ mod init;
 mod judge_quality;
 mod judgments;
 mod leaderboard;
+mod model;
 mod output;
 mod plan;
 mod progress;
@@ -43,6 +46,8 @@ pub(crate) enum Verb {
     Compare(compare::CompareArgs),
     Rank(rank::RankArgs),
     Fetch(fetch::FetchArgs),
+    Chat(chat::ChatArgs),
+    Bench(bench::BenchArgs),
     Replies(replies::RepliesArgs),
     Convert(convert::ConvertArgs),
 }
@@ -62,6 +67,8 @@ pub(crate) fn run(verb: Verb) -> anyhow::Result<u8> {
         Verb::Leaderboard(args) => leaderboard::run(&args),
         Verb::Compare(args) => compare::run(&args),
         Verb::Fetch(args) => fetch::run(&args),
+        Verb::Chat(args) => chat::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Replies(args) => replies::run(&args),
         Verb::Rank(args) => rank::run(&args),
         Verb::Convert(args) => convert::run(&args),

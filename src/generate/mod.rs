@@ -24,30 +24,47 @@ pub struct Settings {
     pub system: Option<String>,
     pub temperature: f64,
     pub top_p: f64,
+    /// Draws from so many of the likeliest tokens; from all, if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<usize>,
+    /// Texts that end an answer, and are no part of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
     /// Longest answer, in tokens; a longer one is cut, judged as it is, and counted.
     pub max_tokens: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { system: None, temperature: 0.7, top_p: 0.9, max_tokens: 2048 }
+        Self {
+            system: None,
+            temperature: 0.7,
+            top_p: 0.9,
+            top_k: None,
+            stop: Vec::new(),
+            max_tokens: 2048,
+        }
     }
 }
 
 impl Settings {
     /// A recipe's way of asking, under a system prompt or none.
     pub fn of(evaluate: &recipe::Evaluate, system: Option<String>) -> Self {
-        let &recipe::Evaluate { temperature, top_p, max_tokens, .. } = evaluate;
-        Self { system, temperature, top_p, max_tokens }
+        let &recipe::Evaluate { temperature, top_p, top_k, max_tokens, .. } = evaluate;
+        Self { system, temperature, top_p, top_k, stop: evaluate.stop.clone(), max_tokens }
     }
 
-    fn check(&self) -> anyhow::Result<()> {
+    /// # Errors
+    /// When a number is out of its range.
+    pub fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
             (0.0..=10.0).contains(&self.temperature)
                 && self.top_p > 0.0
                 && self.top_p <= 1.0
+                && self.top_k != Some(0)
+                && self.stop.iter().all(|stop| !stop.is_empty())
                 && self.max_tokens > 0,
-            "settings: expected a temperature of 0 to 10, top_p above 0 and up to 1, max_tokens of 1 or more"
+            "settings: expected a temperature of 0 to 10, top_p above 0 and up to 1, top_k and max_tokens of 1 or more, and no empty text among stop"
         );
         Ok(())
     }
@@ -69,9 +86,10 @@ pub fn run(
         vec![Request {
             messages: system.into_iter().chain([user]).collect(),
             ask: Ask::Text {
-                sampling: Sampling::new(settings.temperature, settings.top_p),
+                sampling: Sampling::new(settings.temperature, settings.top_p, settings.top_k),
                 max_tokens: settings.max_tokens,
                 seed: stage::seed(work.random_seed, prompt.id(), 0),
+                stop: settings.stop.clone(),
             },
         }]
     };

@@ -1,5 +1,10 @@
 //! A model behind servers answers an eval set; every reply is stored, so nothing is paid for twice.
-use std::{collections::HashSet, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+};
+
+use serde_json::Value;
 
 use super::{Endpoint, Settings};
 use crate::{
@@ -86,10 +91,16 @@ impl Served<'_> {
             // Some servers keep a seed in 32 bits with a sign.
             seed: Some(stage::seed(self.random_seed, &prompt.id, 0) >> 33),
             top_logprobs: None,
-            stop: Vec::new(),
-            extra: self.endpoint.extra.clone(),
+            stop: self.settings.stop.clone(),
+            extra: self.extra(),
             sample: 0,
         }
+    }
+
+    /// Fields that are not OpenAI's: those of the contestant, and `top_k` where it is set.
+    fn extra(&self) -> BTreeMap<String, Value> {
+        let top_k = self.settings.top_k.map(|top_k| ("top_k".to_owned(), top_k.into()));
+        top_k.into_iter().chain(self.endpoint.extra.clone()).collect()
     }
 
     fn completion(&self, prompt: &Prompt, answer: &Answer) -> Completion {

@@ -5,7 +5,7 @@ use anyhow::Context;
 
 use super::{Ask, Reply, Request};
 use crate::{
-    model::{Generation, Model, Rounding},
+    model::{Generated, Generation, Model, Rounding},
     recipe::Products,
     record::Finish,
 };
@@ -23,12 +23,12 @@ impl Local {
     pub(super) fn load(path: &Path, products: Products) -> anyhow::Result<Self> {
         let mut model = Model::load(path)?;
         let rounding = match products {
-            Products::Auto => Some(Rounding::Bf16).filter(|rounding| rounding.is_fast()),
+            Products::Auto => Rounding::fastest(),
             Products::F32 => None,
             Products::Bf16 => Some(Rounding::Bf16),
             Products::Int8 => Some(Rounding::Int8),
         };
-        rounding.into_iter().for_each(|rounding| model.round(rounding));
+        model.round(rounding);
         Ok(Self { model })
     }
 
@@ -42,13 +42,14 @@ impl Local {
         let (mut choices, mut likelihoods) = (Scored::default(), Scored::default());
         for (index, request) in requests.iter().enumerate() {
             match &request.ask {
-                Ask::Text { sampling, max_tokens, seed } => {
+                Ask::Text { sampling, max_tokens, seed, stop } => {
                     text_indices.push(index);
                     texts.push(Generation {
                         prompt: self.model.chat.prompt(&request.messages, "")?,
                         sampling: *sampling,
                         max_tokens: *max_tokens,
                         seed: *seed,
+                        stop: stop.clone(),
                     });
                 }
                 Ask::Choice { opening, options } => {
@@ -66,8 +67,7 @@ impl Local {
             }
         }
         self.model.generate(&texts, &mut *tokens, |at, generated| {
-            let text = self.model.chat.decode(&generated.ids)?;
-            let finish = generated.finish;
+            let Generated { text, finish, .. } = generated;
             seen(text_indices[at], Reply { text, finish, log_probabilities: Vec::new() })
         })?;
         let mut scored = |indices: &[usize], at: usize, log_probabilities| {

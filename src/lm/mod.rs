@@ -41,8 +41,8 @@ pub struct Request {
 /// What is wanted of the model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ask {
-    /// A reply, as text.
-    Text { sampling: Sampling, max_tokens: usize, seed: u64 },
+    /// A reply, as text, which ends before any of `stop`.
+    Text { sampling: Sampling, max_tokens: usize, seed: u64, stop: Vec<String> },
     /// The log-probability of each option right after `opening`, the beginning of a reply. Each
     /// option must be a single token there.
     Choice { opening: String, options: Vec<String> },

@@ -14,7 +14,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::{Ask, Reply, Request};
-use crate::{record::Finish, store::write_atomic};
+use crate::{model::before_stop, record::Finish, store::write_atomic};
 
 /// A script, replying as one of its models.
 #[derive(Debug)]
@@ -121,8 +121,9 @@ impl Scripted {
         let hash = hasher.finalize();
         let pick = |count: usize| hash.as_bytes()[0] as usize % count;
         let log_probabilities = match &request.ask {
-            Ask::Text { .. } => {
-                let text = rule.replies[pick(rule.replies.len())].clone();
+            Ask::Text { stop, .. } => {
+                let text = &rule.replies[pick(rule.replies.len())];
+                let text = before_stop(text, stop).unwrap_or(text).to_owned();
                 return Ok(Reply { text, finish: Finish::Stop, log_probabilities: Vec::new() });
             }
             Ask::Choice { options, .. } => {
@@ -183,7 +184,8 @@ mod tests {
         Request { messages: vec![Message::new(Role::User, content)], ask }
     }
 
-    const TEXT: Ask = Ask::Text { sampling: Sampling::Greedy, max_tokens: 9, seed: 1 };
+    const TEXT: Ask =
+        Ask::Text { sampling: Sampling::Greedy, max_tokens: 9, seed: 1, stop: Vec::new() };
 
     #[test]
     fn the_first_fitting_rule_answers() {
@@ -194,6 +196,9 @@ mod tests {
         let other = model.reply(&ask("why is the sky red", TEXT)).unwrap();
         assert!(["other", "thing"].contains(&other.text.as_str()));
         assert_eq!(model.reply(&ask("why is the sky red", TEXT)).unwrap(), other);
+        let (sampling, stop) = (Sampling::Greedy, vec!["r".to_owned()]);
+        let stopped = Ask::Text { sampling, max_tokens: 9, seed: 1, stop };
+        assert_eq!(model.reply(&ask("why is the sky blue", stopped)).unwrap().text, "ai");
         let likelihood = Ask::Likelihood { reply: "because of air".into() };
         let reply = model.reply(&ask("sky blue", likelihood)).unwrap();
         assert_eq!(reply.log_probabilities, [-2.0; 3]);

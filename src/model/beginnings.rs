@@ -211,9 +211,10 @@ mod tests {
         let model = model();
         let request = |(i, prompt): (usize, Vec<u32>)| Generation {
             prompt,
-            sampling: Sampling::Nucleus { temperature: 1.0, top_p: 0.95 },
+            sampling: Sampling::new(1.0, 0.95, None),
             max_tokens: 1 + (i * 7) % 20,
             seed: i as u64,
+            stop: Vec::new(),
         };
         let requests: Vec<Generation> = prompts().into_iter().enumerate().map(request).collect();
         let together = generate(&model, &requests);

@@ -7,7 +7,7 @@ use pulp::Arch;
 use super::{config::Config, ops::softmax};
 
 /// Keys and values of consecutive tokens.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Cache {
     /// (layer, head, size, capacity): a position is a column, so that the scores of many positions
     /// are computed side by side.
@@ -58,6 +58,20 @@ impl Cache {
         for (position, (key, value)) in rows.enumerate() {
             self.store(config, layer, position, key, value);
         }
+    }
+
+    /// The same without room for more.
+    pub(super) fn compact(&self, config: &Config) -> Self {
+        let mut compact = Self::new(config, self.length);
+        let mut rows =
+            [(); 2].map(|()| vec![0.0; self.length * config.kv_heads * config.head_size]);
+        for layer in 0..config.layers {
+            let [keys, values] = &mut rows;
+            self.rows(config, layer, keys, values);
+            compact.fill(config, layer, keys, values);
+        }
+        compact.length = self.length;
+        compact
     }
 
     /// A layer's key and value rows, as they were stored.

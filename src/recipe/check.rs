@@ -58,6 +58,19 @@ impl Recipe {
             ("curate.max_tokens", self.curate.max_tokens),
             ("evaluate.max_tokens", self.evaluate.max_tokens),
         ];
+        let (augment, curate, evaluate) = (&self.augment, &self.curate, &self.evaluate);
+        let sampled = [
+            ("augment", augment.top_k, &augment.stop),
+            ("curate", curate.top_k, &curate.stop),
+            ("evaluate", evaluate.top_k, &evaluate.stop),
+        ];
+        for (section, top_k, stop) in sampled {
+            anyhow::ensure!(top_k != Some(0), "{section}.top_k = 0: must be at least 1");
+            anyhow::ensure!(
+                stop.iter().all(|stop| !stop.is_empty()),
+                "{section}.stop holds an empty text, which would end every reply at once"
+            );
+        }
         for (key, value) in positive {
             anyhow::ensure!(value > 0, "{key} = 0: must be at least 1");
         }
@@ -201,6 +214,17 @@ method = "choice"
     }
 
     #[test]
+    fn top_k_and_stop_strings_are_kept_and_change_no_recipe_without_them() {
+        let plain = Recipe::parse(SMALLEST).unwrap().resolved().unwrap();
+        assert!(!plain.contains("top_k") && !plain.contains("stop"), "{plain}");
+        let more = "limit = 10\n[augment]\ntop_k = 40\nstop = [\"\\n\\n\", \"</s>\"]";
+        let recipe = Recipe::parse(&SMALLEST.replace("limit = 10", more)).unwrap();
+        assert_eq!(recipe.augment.top_k, Some(40));
+        assert_eq!(recipe.augment.stop, ["\n\n", "</s>"]);
+        assert_eq!(Recipe::parse(&recipe.resolved().unwrap()).unwrap(), recipe);
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         let check = |from: &str, to: &str, expected: &str| {
             assert!(SMALLEST.contains(from));
@@ -251,6 +275,8 @@ method = "choice"
         check("[judge]", "baselines = [\"base\", \"base\"]\n[judge]", "names \"base\" twice");
         let agreement = "\"choice\"\nagreement = { estimate = 59, lower = 55, upper = 62, n = 9, measured_on = \"\" }";
         check("\"choice\"", agreement, "judge.agreement: expected shares");
+        check("limit = 10", "limit = 10\n[curate]\ntop_k = 0", "curate.top_k = 0: must be");
+        check("limit = 10", "limit = 10\n[augment]\nstop = [\"\"]", "augment.stop holds an empty");
         check("limit = 10", "limit = 0", "corpus.limit = 0: must be at least 1");
     }
 }

@@ -15,7 +15,7 @@ impl Default for Tags {
 
 impl Default for Augment {
     fn default() -> Self {
-        Self { temperature: 0.7, top_p: 0.9, max_tokens: 128 }
+        Self { temperature: 0.7, top_p: 0.9, top_k: None, stop: Vec::new(), max_tokens: 128 }
     }
 }
 
@@ -28,6 +28,8 @@ impl Default for Curate {
             samples: 1,
             temperature: 0.7,
             top_p: 0.9,
+            top_k: None,
+            stop: Vec::new(),
             max_tokens: 256,
         }
     }

@@ -155,6 +155,12 @@ pub enum Tag {
 pub struct Augment {
     pub temperature: f64,
     pub top_p: f64,
+    /// Draws from so many of the likeliest tokens; from all, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<usize>,
+    /// Texts that end an instruction, and are no part of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
     /// Longest instruction, in tokens; a longer one is dropped, not cut.
     pub max_tokens: usize,
 }
@@ -172,6 +178,12 @@ pub struct Curate {
     pub samples: usize,
     pub temperature: f64,
     pub top_p: f64,
+    /// Draws from so many of the likeliest tokens; from all, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<usize>,
+    /// Texts that end a reply, and are no part of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
     /// Longest reply, in tokens, when `rating = "text"`.
     pub max_tokens: usize,
 }
@@ -199,6 +211,12 @@ pub struct Evaluate {
     pub temperature: f64,
     #[serde(default = "defaults::paper_top_p")]
     pub top_p: f64,
+    /// Draws from so many of the likeliest tokens; from all, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<usize>,
+    /// Texts that end an answer, and are no part of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
     /// Longest answer, in tokens; a longer one is cut, judged as it is, and counted.
     #[serde(default = "defaults::max_answer_tokens")]
     pub max_tokens: usize,

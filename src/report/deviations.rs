@@ -64,10 +64,20 @@ pub(super) fn of(run: &Run) -> Vec<Deviation> {
     );
     finetuning(run, &mut note);
     note(
-        (recipe.augment.temperature, recipe.augment.top_p) != (0.7, 0.9),
+        sampling(
+            recipe.augment.temperature,
+            recipe.augment.top_p,
+            recipe.augment.top_k,
+            &recipe.augment.stop,
+        ) != PAPER_SAMPLING,
         "Sampling of instructions",
-        sampling(recipe.augment.temperature, recipe.augment.top_p),
-        "temperature 0.7, top-p 0.9",
+        sampling(
+            recipe.augment.temperature,
+            recipe.augment.top_p,
+            recipe.augment.top_k,
+            &recipe.augment.stop,
+        ),
+        PAPER_SAMPLING,
     );
     curating(recipe, &mut note);
     note(recipe.iterations != 2, "Iterations", recipe.iterations.to_string(), "2");
@@ -102,8 +112,17 @@ fn corpus(run: &Run) -> String {
     }
 }
 
-fn sampling(temperature: f64, top_p: f64) -> String {
-    format!("temperature {temperature}, top-p {top_p}")
+const PAPER_SAMPLING: &str = "temperature 0.7, top-p 0.9";
+
+fn sampling(temperature: f64, top_p: f64, top_k: Option<usize>, stop: &[String]) -> String {
+    let mut text = format!("temperature {temperature}, top-p {top_p}");
+    if let Some(top_k) = top_k {
+        text += &format!(", top-k {top_k}");
+    }
+    if !stop.is_empty() {
+        text += &format!(", {}", words::counted(stop.len(), "stop string"));
+    }
+    text
 }
 
 fn tags(recipe: &Recipe, note: &mut Note) {
@@ -215,10 +234,12 @@ fn curating(recipe: &Recipe, note: &mut Note) {
         "one, as far as stated",
     );
     note(
-        curate.rating == RatingMethod::Text && (curate.temperature, curate.top_p) != (0.7, 0.9),
+        curate.rating == RatingMethod::Text
+            && sampling(curate.temperature, curate.top_p, curate.top_k, &curate.stop)
+                != PAPER_SAMPLING,
         "Sampling of ratings",
-        sampling(curate.temperature, curate.top_p),
-        "temperature 0.7, top-p 0.9",
+        sampling(curate.temperature, curate.top_p, curate.top_k, &curate.stop),
+        PAPER_SAMPLING,
     );
     note(
         curate.threshold != 4.5 || curate.at_least > 0,
@@ -249,10 +270,11 @@ fn evaluation(run: &Run, note: &mut Note) {
         "1,130 prompts of six public sets and the authors' own; AlpacaEval's 805",
     );
     note(
-        (evaluate.temperature, evaluate.top_p) != (0.7, 0.9),
+        sampling(evaluate.temperature, evaluate.top_p, evaluate.top_k, &evaluate.stop)
+            != PAPER_SAMPLING,
         "Sampling of answers",
-        sampling(evaluate.temperature, evaluate.top_p),
-        "temperature 0.7, top-p 0.9",
+        sampling(evaluate.temperature, evaluate.top_p, evaluate.top_k, &evaluate.stop),
+        PAPER_SAMPLING,
     );
     note(
         true,

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod batch;
+mod chat;
 mod check;
 mod contestants;
 mod eval;
@@ -11,6 +12,7 @@ mod quality;
 mod resume;
 mod serve;
 mod server;
+mod tiny;
 mod verbs;
 mod workflows;
 

@@ -3,6 +3,10 @@
 //! A reply depends on its own request and seed alone. Every product gives the same row whatever rows
 //! stand beside it (tested in `ops`), each slot has a cache of its own, and each request its own
 //! random stream; so neither batching nor a resumed run changes a word.
+mod conversation;
+mod ending;
+mod timed;
+
 use std::{
     collections::{HashMap, VecDeque},
     ops::Range,
@@ -21,24 +25,32 @@ use super::{
 };
 use crate::record::Finish;
 
+pub use conversation::Conversation;
+pub use ending::before_stop;
+
 /// A prompt to be continued.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Generation {
     pub prompt: Vec<u32>,
     pub sampling: Sampling,
     pub max_tokens: usize,
     pub seed: u64,
+    /// Texts that end the reply, and are no part of it.
+    pub stop: Vec<String>,
 }
 
 /// What a prompt was continued with, without the end-of-turn token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generated {
+    /// Every token made, those of a stop string too.
     pub ids: Vec<u32>,
+    /// Their text, up to a stop string.
+    pub text: String,
     pub finish: Finish,
 }
 
 /// Requests served at once.
-const SLOTS: usize = 32;
+const SLOTS: usize = 64;
 /// Tokens that all caches together may hold.
 const CACHED_TOKENS: usize = 16_384;
 /// Prompt tokens that go through the model together.
@@ -69,7 +81,7 @@ impl super::Model {
         let mut waiting: VecDeque<usize> = VecDeque::new();
         for &index in &prompts.order {
             match overlong(&requests[index]) {
-                true => finished(index, Generated { ids: Vec::new(), finish: Finish::Overlong })?,
+                true => finished(index, overlong_reply())?,
                 false => waiting.push_back(index),
             }
         }
@@ -87,14 +99,9 @@ impl super::Model {
             }
             let mut active = Vec::with_capacity(slots.len());
             for slot in slots {
-                match slot.finish(requests, self.chat.end()) {
-                    Some(finish) => {
-                        let mut ids = slot.ids;
-                        if finish == Finish::Stop {
-                            ids.pop();
-                        }
-                        finished(slot.request, Generated { ids, finish })?;
-                    }
+                let request = &requests[slot.request];
+                match ending::ended(&slot.ids, request, slot.is_full(), &self.chat)? {
+                    Some(reply) => finished(slot.request, reply)?,
                     None => active.push(slot),
                 }
             }
@@ -109,6 +116,10 @@ impl super::Model {
             }
         }
     }
+}
+
+fn overlong_reply() -> Generated {
+    Generated { ids: Vec::new(), text: String::new(), finish: Finish::Overlong }
 }
 
 /// One request being served.
@@ -129,15 +140,8 @@ impl Slot {
         self.before.iter().map(|kept| kept.length).sum::<usize>() + self.cache.length
     }
 
-    fn finish(&self, requests: &[Generation], end: u32) -> Option<Finish> {
-        let full = self.cache.length >= self.cache.capacity;
-        match self.ids.last() {
-            Some(&last) if last == end => Some(Finish::Stop),
-            _ if self.ids.len() >= requests[self.request].max_tokens || full => {
-                Some(Finish::Length)
-            }
-            _ => None,
-        }
+    fn is_full(&self) -> bool {
+        self.cache.length >= self.cache.capacity
     }
 }
 
@@ -205,8 +209,8 @@ fn prefill(
     let logits = pass.logits(weights, &last);
     let slot = |((&request, ran), mut cache): ((&usize, Ran), Cache)| {
         cache.length = ran.rows.len();
-        let Generation { sampling, seed, .. } = requests[request];
-        let (ids, sampler) = (Vec::new(), Sampler::new(sampling, seed));
+        let Generation { sampling, seed, .. } = &requests[request];
+        let (ids, sampler) = (Vec::new(), Sampler::new(*sampling, *seed));
         Slot { request, ids, sampler, before: ran.before, cache }
     };
     let mut slots: Vec<Slot> = admitted.iter().zip(ran).zip(caches).map(slot).collect();

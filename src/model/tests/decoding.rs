@@ -24,8 +24,7 @@ pub(in crate::model) fn generate(model: &Model, requests: &[Generation]) -> Vec<
 fn decoding_with_a_cache_equals_decoding_without() {
     let model = model();
     let mut ids = sequence(4, 67);
-    let request =
-        Generation { prompt: ids.clone(), sampling: Sampling::Greedy, max_tokens: 30, seed: 0 };
+    let request = Generation { prompt: ids.clone(), max_tokens: 30, ..Generation::default() };
     let reply = &generate(&model, &[request])[0];
     assert!(!reply.ids.is_empty());
     for (position, &id) in reply.ids.iter().enumerate() {
@@ -44,9 +43,10 @@ fn a_reply_does_not_depend_on_its_neighbours() {
     let model = model();
     let request = |i: u32| Generation {
         prompt: sequence(i, 5 + (i as usize * 11) % 60),
-        sampling: Sampling::Nucleus { temperature: 1.0, top_p: 0.95 },
+        sampling: Sampling::new(1.0, 0.95, None),
         max_tokens: 1 + (i as usize * 7) % 40,
         seed: u64::from(i),
+        stop: Vec::new(),
     };
     let all: Vec<Generation> = (0..70).map(request).collect();
     let together = generate(&model, &all);
@@ -59,11 +59,11 @@ fn a_reply_does_not_depend_on_its_neighbours() {
 
 #[test]
 fn a_prompt_beyond_the_context_is_overlong() {
-    let request =
-        Generation { prompt: sequence(1, 256), sampling: Sampling::Greedy, max_tokens: 5, seed: 0 };
+    let request = Generation { prompt: sequence(1, 256), max_tokens: 5, ..Generation::default() };
     let near = Generation { prompt: sequence(1, 254), ..request.clone() };
     let replies = generate(&model(), &[request, near]);
-    assert_eq!(replies[0], Generated { ids: vec![], finish: Finish::Overlong });
+    assert_eq!(replies[0].finish, Finish::Overlong);
+    assert!(replies[0].ids.is_empty());
     // The last token is never fed back, so it needs no place in the context.
     assert!(replies[1].ids.len() <= 3);
 }

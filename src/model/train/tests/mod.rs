@@ -6,7 +6,6 @@ use std::{fs, path::Path};
 use super::*;
 use crate::model::{
     decode::Generation,
-    sampling::Sampling,
     tests::{CONFIG, generate, model, sequence, weights},
 };
 
@@ -56,9 +55,8 @@ fn a_few_examples_are_learned_by_heart() {
     assert!(losses[0] > 3.0 && losses[74] < 0.1, "{losses:?}");
     let request = Generation {
         prompt: examples[0].ids[..6].to_vec(),
-        sampling: Sampling::Greedy,
         max_tokens: 6,
-        seed: 0,
+        ..Generation::default()
     };
     assert_eq!(generate(&model, &[request])[0].ids, examples[0].ids[6..]);
 }
