@@ -36,6 +36,8 @@ struct Shape {
     query_width: usize,
     key_width: usize,
     scale: f32,
+    /// Tokens that a query sees, its own included.
+    window: usize,
 }
 
 impl Shape {
@@ -47,6 +49,7 @@ impl Shape {
             query_width: config.heads * config.head_size,
             key_width: config.kv_heads * config.head_size,
             scale: 1.0 / (config.head_size as f32).sqrt(),
+            window: config.family.window.unwrap_or(usize::MAX),
         }
     }
 
@@ -79,7 +82,8 @@ fn rows_of<'a>(
     }
 }
 
-/// `attended = softmax(causal(Q Kᵀ / √size)) V`.
+/// `attended = softmax(causal(Q Kᵀ / √size)) V`, where a token sees no farther back than the family's
+/// window.
 ///
 /// `sequences` are rows of queries, and `spans` the rows of keys and values that belong to each: as
 /// many, or more where a sequence goes on from tokens before it, which are a multiple of [`BLOCK`].
@@ -117,7 +121,7 @@ pub(super) fn attend(
                 let queries = rows_of(&shape, query, sequence, head, rows.clone(), true);
                 let keys = rows_of(&shape, key, span, key_head, 0..end, false);
                 let values = rows_of(&shape, value, span, key_head, 0..end, false);
-                probabilities(queries, keys, start, shape.scale, block);
+                probabilities(queries, keys, start, &shape, block);
                 let block = Matrix::dense(block, rows.len(), end);
                 let output = &mut output[rows.start * shape.size..rows.end * shape.size];
                 multiply(output, shape.size, Write::Replace, block, values, 1.0, Cores::One);
@@ -167,7 +171,7 @@ pub(super) fn attend_backward(
                     let queries = rows_of(&shape, query, sequence, head, start..end, true);
                     let keys = rows_of(&shape, key, sequence, key_head, 0..end, false);
                     let values = rows_of(&shape, value, sequence, key_head, 0..end, false);
-                    probabilities(queries, keys, start, shape.scale, weights);
+                    probabilities(queries, keys, start, &shape, weights);
                     dscores.resize(rows * end, 0.0);
                     let (size, one) = (shape.size, Cores::One);
                     multiply(dscores, end, Write::Replace, dy, values.transposed(), 1.0, one);
@@ -192,13 +196,17 @@ pub(super) fn attend_backward(
     to_rows(&scratch.values, sequences, key_heads, shape.size, dvalue);
 }
 
-/// `softmax(causal(Q Kᵀ * scale))` of a block of queries, the first of which is token `start`.
-fn probabilities(queries: Matrix, keys: Matrix, start: usize, scale: f32, block: &mut Vec<f32>) {
+/// `softmax(causal(Q Kᵀ * scale))` of a block of queries, the first of which is token `start`, each
+/// within its window.
+fn probabilities(queries: Matrix, keys: Matrix, start: usize, shape: &Shape, block: &mut Vec<f32>) {
     let [rows, end] = [queries.rows(), keys.rows()];
     block.resize(rows * end, 0.0);
-    multiply(block, end, Write::Replace, queries, keys.transposed(), scale, Cores::One);
+    multiply(block, end, Write::Replace, queries, keys.transposed(), shape.scale, Cores::One);
     for (row, scores) in block.chunks_mut(end).enumerate() {
-        let (seen, future) = scores.split_at_mut(start + row + 1);
+        let (past, future) = scores.split_at_mut(start + row + 1);
+        let (out_of_sight, seen) =
+            past.split_at_mut((start + row + 1).saturating_sub(shape.window));
+        out_of_sight.fill(0.0);
         Arch::new().dispatch(
             #[inline(always)]
             || softmax(seen),

@@ -112,6 +112,7 @@ pub(super) fn attend_cached(
         before.chain([(own, own.length + 1)])
     };
     let mut scores = vec![0.0; parts().map(|(_, seen)| seen).sum()];
+    let first = scores.len().saturating_sub(config.family.window.unwrap_or(usize::MAX));
     for (head, (query, output)) in
         query.chunks_exact(size).zip(output.chunks_exact_mut(size)).enumerate()
     {
@@ -132,7 +133,9 @@ pub(super) fn attend_cached(
                     }
                     rest = after;
                 }
-                softmax(&mut scores);
+                let (out_of_sight, in_sight) = scores.split_at_mut(first);
+                out_of_sight.fill(0.0);
+                softmax(in_sight);
                 output.fill(0.0);
                 let mut weights = &scores[..];
                 for (cache, seen) in parts() {

@@ -71,6 +71,7 @@ impl Chat {
         control.sort();
         let mut plain = tokenizer.clone();
         plain.set_encode_special_tokens(true);
+        let template = without_marks(&template);
         let chat = Self { tokenizer, plain, template, begin, end, control };
         chat.render(&[Message::new(Role::User, "")], true)
             .context("its chat template cannot be rendered")?;
@@ -137,6 +138,7 @@ impl Chat {
         environment.add_function("raise_exception", |message: String| {
             Err::<String, _>(minijinja::Error::new(ErrorKind::InvalidOperation, message))
         });
+        environment.add_function("strftime_now", |format: String| date(&format));
         let token = |id: Option<u32>| id.and_then(|id| self.tokenizer.id_to_token(id));
         let rendered = environment.render_str(
             &self.template,
@@ -151,7 +153,51 @@ impl Chat {
     }
 }
 
+/// Some templates mark what the model said, by a tag that is transformers' own and prints nothing.
+fn without_marks(template: &str) -> String {
+    let marks = [("endgeneration", "endif"), ("generation", "if true")];
+    marks.iter().fold(template.to_owned(), |template, (mark, instead)| {
+        template
+            .replace(&format!("{{% {mark} "), &format!("{{% {instead} "))
+            .replace(&format!("{{%- {mark} "), &format!("{{%- {instead} "))
+            .replace(&format!("{{% {mark}-"), &format!("{{% {instead} -"))
+            .replace(&format!("{{%- {mark}-"), &format!("{{%- {instead} -"))
+    })
+}
+
+/// Today, for templates that ask: always the day that Llama 3's own template falls back to, since a
+/// prompt that changes overnight could not be repeated.
+fn date(format: &str) -> String {
+    let parts = [("%d", "26"), ("%m", "07"), ("%b", "Jul"), ("%B", "July"), ("%Y", "2024")];
+    parts.iter().fold(format.to_owned(), |text, (part, value)| text.replace(part, value))
+}
+
 fn tokens(tokenizer: &Tokenizer, text: &str) -> anyhow::Result<Vec<u32>> {
     let encoding = tokenizer.encode_fast(text, false).map_err(anyhow::Error::from_boxed)?;
     Ok(encoding.get_ids().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_of_what_the_model_said_print_nothing() {
+        let check = |template: &str, expected: &str| {
+            assert_eq!(without_marks(template), expected);
+            let chat = crate::model::tests::chat();
+            let mut other = Chat::new(chat.tokenizer, template.into(), Some(1), 2).unwrap();
+            other.control.clear();
+            assert_eq!(other.render(&[], false).unwrap(), "a x b 26 July 2024");
+        };
+        let date = "{{ strftime_now('%d %B %Y') }}";
+        check(
+            &format!("a {{%- generation -%}} {{{{ ' x ' }}}} {{%- endgeneration -%}} b {date}"),
+            &format!("a {{%- if true -%}} {{{{ ' x ' }}}} {{%- endif -%}} b {date}"),
+        );
+        check(
+            &format!("a {{% generation %}}x {{% endgeneration %}}b {date}"),
+            &format!("a {{% if true %}}x {{% endif %}}b {date}"),
+        );
+    }
 }

@@ -16,7 +16,7 @@ use tokenizers::Tokenizer;
 
 use super::{
     chat::Chat,
-    config::{Config, Layout},
+    config::{Config, Layout, Tensor},
     network::Weights,
 };
 
@@ -122,8 +122,10 @@ pub(super) fn load(directory: &Path) -> anyhow::Result<(Weights, Chat)> {
     };
     let template = match fs::read_to_string(directory.join("chat_template.jinja")) {
         Ok(template) => template,
+        // Some have several templates by name, of which the first is for talk.
         Err(_) => tokenizer_config["chat_template"]
             .as_str()
+            .or(tokenizer_config["chat_template"][0]["template"].as_str())
             .with_context(|| {
                 format!(
                     "{} has no chat template: choose an instruction-tuned model",
@@ -137,14 +139,17 @@ pub(super) fn load(directory: &Path) -> anyhow::Result<(Weights, Chat)> {
         let value = &tokenizer_config[key];
         value.as_str().or(value["content"].as_str()).and_then(|name| tokenizer.token_to_id(name))
     };
-    let id = |key: &str| config_json[key].as_u64().map(|id| id as u32);
+    let id = |key: &str| {
+        let value = &config_json[key];
+        value.as_u64().or(value[0].as_u64()).map(|id| id as u32)
+    };
     let end = name("eos_token").or(id("eos_token_id")).with_context(|| {
         format!("{} names no end-of-turn token (eos_token)", directory.display())
     })?;
     let begin = name("bos_token").or(id("bos_token_id"));
     let chat = Chat::new(tokenizer, template, begin, end)?;
     let layout = Layout::new(&config);
-    layout.ensure_fits()?;
+    layout.ensure_fits().with_context(|| directory.display().to_string())?;
     let mut data = vec![0.0; layout.len()];
     let files = weight_files(directory)?;
     let mut open: BTreeMap<PathBuf, Shard> = BTreeMap::new();
@@ -160,7 +165,7 @@ pub(super) fn load(directory: &Path) -> anyhow::Result<(Weights, Chat)> {
         }
         if let Some(shard) = open.get_mut(file) {
             shard
-                .read(&tensor.name, &mut data[tensor.at.clone()])
+                .read(tensor, &mut data[tensor.at.clone()])
                 .with_context(|| file.display().to_string())?;
         }
     }
@@ -220,14 +225,10 @@ impl Shard {
         open().with_context(|| format!("cannot read {}", path.display()))
     }
 
-    fn read(&mut self, name: &str, target: &mut [f32]) -> anyhow::Result<()> {
+    fn read(&mut self, tensor: &Tensor, target: &mut [f32]) -> anyhow::Result<()> {
+        let name = &tensor.name;
         let info = self.tensors.get(name).with_context(|| format!("no tensor {name}"))?;
-        let elements: usize = info.shape.iter().product();
-        anyhow::ensure!(
-            elements == target.len(),
-            "tensor {name} has {elements} weights, not {}",
-            target.len()
-        );
+        tensor.check_shape(name, &info.shape)?;
         let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
         self.file.seek(SeekFrom::Start(self.start + info.data_offsets.0 as u64))?;
         self.file.read_exact(&mut bytes)?;
@@ -250,6 +251,6 @@ impl Shard {
             }
             other => anyhow::bail!("tensor {name} is stored as {other:?}, which is not supported"),
         }
-        Ok(())
+        tensor.check_values(name, target)
     }
 }

@@ -4,9 +4,9 @@ use std::ops::Range;
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::memory;
+use super::{family::Family, memory, ops::Rotation, rotary::frequencies};
 
-/// The shape of a Llama: what Hugging Face's `config.json` says of it.
+/// The shape of a model: what Hugging Face's `config.json` says of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     pub hidden_size: usize,
@@ -23,45 +23,32 @@ pub struct Config {
     pub rms_epsilon: f32,
     /// Whether the output layer is the embedding.
     pub tied: bool,
+    /// What it has beyond a plain Llama.
+    pub family: Family,
 }
 
 impl Config {
     /// Reads a `config.json`.
     ///
     /// # Errors
-    /// When a key is missing, or the model is not a plain Llama: the message names what is not
-    /// supported, since a wrong guess would give fluent nonsense.
+    /// When a key is missing, or the model has something that is not supported: the message names it.
     pub fn from_json(config: &Value) -> anyhow::Result<Self> {
-        let architecture = config["architectures"][0].as_str().unwrap_or("unknown");
-        anyhow::ensure!(
-            architecture == "LlamaForCausalLM",
-            "the architecture {architecture} is not supported: only LlamaForCausalLM is"
-        );
         let number = |key: &str| {
             let value = config[key].as_u64().with_context(|| format!("no number `{key}`"))?;
             anyhow::Ok(value as usize)
         };
-        for key in ["attention_bias", "mlp_bias"] {
-            anyhow::ensure!(!config[key].as_bool().unwrap_or(false), "`{key}` is not supported");
-        }
-        let scaling =
-            [&config["rope_scaling"]["rope_type"], &config["rope_parameters"]["rope_type"]];
-        for kind in scaling.into_iter().filter_map(Value::as_str) {
-            anyhow::ensure!(
-                kind == "default",
-                "scaled rotary positions ({kind}) are not supported"
-            );
-        }
-        let activation = config["hidden_act"].as_str().unwrap_or("silu");
-        anyhow::ensure!(activation == "silu", "the activation {activation} is not supported");
         let (hidden_size, heads) = (number("hidden_size")?, number("num_attention_heads")?);
+        let layers = number("num_hidden_layers")?;
+        let family = Family::from_json(config, layers)?;
         // Newer files keep the base among the parameters of the rotary positions.
         let theta = config["rope_theta"].as_f64();
-        let theta = theta.or(config["rope_parameters"]["rope_theta"].as_f64()).unwrap_or(1e4);
+        let theta = theta.or(config["rope_parameters"]["rope_theta"].as_f64());
+        let theta = theta.unwrap_or(family.architecture.default_theta());
+        let tied = family.architecture.is_tied_by_default();
         Self {
             hidden_size,
             intermediate_size: number("intermediate_size")?,
-            layers: number("num_hidden_layers")?,
+            layers,
             heads,
             kv_heads: number("num_key_value_heads").unwrap_or(heads),
             head_size: number("head_dim").unwrap_or(hidden_size / heads.max(1)),
@@ -70,16 +57,15 @@ impl Config {
             rope_theta: theta as f32,
             rms_epsilon: config["rms_norm_eps"].as_f64().context("no number `rms_norm_eps`")?
                 as f32,
-            tied: config["tie_word_embeddings"].as_bool().unwrap_or(false),
+            tied: config["tie_word_embeddings"].as_bool().unwrap_or(tied),
+            family,
         }
         .checked()
     }
 
     /// The `config.json` of this shape, as `transformers` reads it.
     pub fn to_json(&self, begin: Option<u32>, end: u32) -> Value {
-        json!({
-            "architectures": ["LlamaForCausalLM"],
-            "model_type": "llama",
+        let mut written = json!({
             "hidden_size": self.hidden_size,
             "intermediate_size": self.intermediate_size,
             "num_hidden_layers": self.layers,
@@ -92,12 +78,18 @@ impl Config {
             "rms_norm_eps": decimal(self.rms_epsilon),
             "tie_word_embeddings": self.tied,
             "hidden_act": "silu",
-            "attention_bias": false,
-            "mlp_bias": false,
             "bos_token_id": begin,
             "eos_token_id": end,
             "torch_dtype": "float32",
-        })
+        });
+        self.family.write_json(&mut written, self.layers);
+        written
+    }
+
+    /// Cosines and sines for so many positions.
+    pub(super) fn rotation(&self, positions: usize) -> Rotation {
+        let scaling = self.family.scaling.as_ref();
+        Rotation::new(positions, &frequencies(self.rope_theta, self.head_size, scaling))
     }
 
     /// Refuses shapes that the code would index out of bounds with.
@@ -127,8 +119,34 @@ pub struct Tensor {
     pub rows: usize,
     pub columns: usize,
     pub at: Range<usize>,
-    /// Norms are vectors: stored with one dimension, and not decayed by AdamW.
+    /// Norms and biases are vectors: stored with one dimension, and not decayed by AdamW.
     pub is_norm: bool,
+}
+
+impl Tensor {
+    /// # Errors
+    /// When a file has a tensor of another shape under this name.
+    pub(super) fn check_shape(&self, name: &str, shape: &[usize]) -> anyhow::Result<()> {
+        let expected = [self.rows, self.columns];
+        let expected = if self.is_norm { &expected[1..] } else { &expected[..] };
+        anyhow::ensure!(
+            shape == expected,
+            "tensor {name} has the shape {shape:?}, and the model's configuration asks for {expected:?}"
+        );
+        Ok(())
+    }
+
+    /// # Errors
+    /// When a weight is no number, which would make every answer nonsense.
+    pub(super) fn check_values(&self, name: &str, values: &[f32]) -> anyhow::Result<()> {
+        let sick = values.iter().filter(|value| !value.is_finite()).count();
+        anyhow::ensure!(
+            sick == 0,
+            "tensor {name} has {sick} weights of {} that are not finite numbers: the file is damaged, or its training failed",
+            values.len()
+        );
+        Ok(())
+    }
 }
 
 /// Where every weight lies in one arena of `f32`.
@@ -148,6 +166,10 @@ pub struct LayerLayout {
     pub query: Range<usize>,
     pub key: Range<usize>,
     pub value: Range<usize>,
+    /// Those of queries, keys and values, in some families.
+    pub biases: Option<[Range<usize>; 3]>,
+    /// The norms of a head of queries and of one of keys, in some families.
+    pub head_norms: Option<[Range<usize>; 2]>,
     pub attention_output: Range<usize>,
     pub feed_forward_norm: Range<usize>,
     pub gate: Range<usize>,
@@ -161,19 +183,31 @@ impl Layout {
         let mut place = |name: String, rows: usize, columns: usize| {
             let start = tensors.last().map_or(0, |last: &Tensor| last.at.end);
             let at = start..start + rows * columns;
-            let is_norm = name.ends_with("norm.weight");
+            let is_norm = name.ends_with("norm.weight") || name.ends_with(".bias");
             tensors.push(Tensor { name, rows, columns, at: at.clone(), is_norm });
             at
         };
         let (hidden, wide) = (config.hidden_size, config.intermediate_size);
         let (query, key) = (config.heads * config.head_size, config.kv_heads * config.head_size);
+        let (architecture, head) = (config.family.architecture, config.head_size);
         let embedding = place("model.embed_tokens.weight".into(), config.vocabulary, hidden);
         let layers = (0..config.layers)
             .map(|layer| {
+                let mut bias = |name: &str, columns| {
+                    place(format!("model.layers.{layer}.self_attn.{name}.bias"), 1, columns)
+                };
+                let biases = architecture
+                    .has_biases()
+                    .then(|| [bias("q_proj", query), bias("k_proj", key), bias("v_proj", key)]);
                 let mut place = |name: &str, rows, columns| {
                     place(format!("model.layers.{layer}.{name}.weight"), rows, columns)
                 };
+                let head_norms = architecture.has_head_norms().then(|| {
+                    ["self_attn.q_norm", "self_attn.k_norm"].map(|name| place(name, 1, head))
+                });
                 LayerLayout {
+                    biases,
+                    head_norms,
                     attention_norm: place("input_layernorm", 1, hidden),
                     query: place("self_attn.q_proj", query, hidden),
                     key: place("self_attn.k_proj", key, hidden),
@@ -230,21 +264,10 @@ mod tests {
             rope_theta: 1e5,
             rms_epsilon: 1e-5,
             tied: true,
+            family: Family::LLAMA,
         };
         assert_eq!(Layout::new(&config).len(), 134_515_008);
         let again = Config::from_json(&config.to_json(Some(1), 2)).unwrap();
         assert_eq!(again, config);
-    }
-
-    #[test]
-    fn other_models_are_refused_by_name() {
-        let check = |config: Value, expected: &str| {
-            let error = Config::from_json(&config).unwrap_err().to_string();
-            assert!(error.contains(expected), "{error}");
-        };
-        check(json!({"architectures": ["Qwen2ForCausalLM"]}), "Qwen2ForCausalLM is not supported");
-        let llama =
-            json!({"architectures": ["LlamaForCausalLM"], "rope_scaling": {"rope_type": "llama3"}});
-        check(llama, "scaled rotary positions (llama3)");
     }
 }

@@ -12,11 +12,13 @@ mod chat;
 mod checkpoint;
 mod config;
 mod decode;
+mod family;
 mod fidelity;
 mod gguf;
 mod memory;
 mod network;
 mod ops;
+mod rotary;
 mod sampling;
 pub mod speed;
 mod train;
@@ -27,8 +29,10 @@ pub use adapter::{Adapter, Lora};
 pub use chat::{Chat, Example, Message, Role};
 pub use config::Config;
 pub use decode::{Conversation, Generated, Generation, before_stop};
+pub use family::{Architecture, Family};
 pub use fidelity::Fidelity;
 pub use network::Weights;
+pub use rotary::Scaling;
 pub use sampling::Sampling;
 pub use train::{Schedule, Training};
 
@@ -76,29 +80,25 @@ impl Model {
     /// Loads a GGUF file, or a directory in Hugging Face layout.
     ///
     /// # Errors
-    /// When a file is missing or damaged, the architecture is not supported, or memory does not suffice.
+    /// When a file is missing or damaged, the architecture is not supported, the tokenizer is another
+    /// model's, or memory does not suffice.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let (weights, chat) = match path.is_dir() {
             true => checkpoint::load(path)?,
             false => gguf::load(path)?,
         };
-        let words = chat.tokenizer.get_vocab_size(true);
+        let (words, vocabulary) = (chat.tokenizer.get_vocab_size(true), weights.config.vocabulary);
         anyhow::ensure!(
-            words <= weights.config.vocabulary,
-            "{}: the tokenizer has {words} tokens, but the model only {}",
-            path.display(),
-            weights.config.vocabulary
+            words <= vocabulary,
+            "{}: the tokenizer has {words} tokens, but the model only {vocabulary}",
+            path.display()
         );
-        let mut tensors = weights.layout.tensors.iter();
-        let is_damaged =
-            |at: &Range<usize>| weights.data[at.clone()].iter().any(|w| !w.is_finite());
-        if let Some(damaged) = tensors.find(|tensor| is_damaged(&tensor.at)) {
-            anyhow::bail!(
-                "{}: tensor {} has a weight that is not a finite number, so the model would say nothing of use; get the file again",
-                path.display(),
-                damaged.name
-            );
-        }
+        // Vocabularies are padded to round numbers, but not by so much.
+        anyhow::ensure!(
+            vocabulary - words <= vocabulary / 8,
+            "{}: the tokenizer has {words} tokens, and the model {vocabulary}: it is another model's",
+            path.display()
+        );
         Ok(Self { weights, chat })
     }
 

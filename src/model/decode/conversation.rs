@@ -10,7 +10,6 @@ use crate::model::{
     attention::BLOCK,
     cache::Cache,
     network::{Before, Packed, Pass},
-    ops::Rotation,
     sampling::Sampler,
 };
 
@@ -58,7 +57,7 @@ impl Conversation {
         let mut slots = [slot];
         choose(&mut slots, &pass.logits(weights, &[own - 1]), config.vocabulary);
         let positions = (prompt.len() + request.max_tokens).min(config.context);
-        let rotation = Rotation::new(positions, config.head_size, config.rope_theta);
+        let rotation = config.rotation(positions);
         let (mut step, mut told) = (StepBuffers::default(), 0);
         let reply = loop {
             let ids = &slots[0].ids;

@@ -87,7 +87,7 @@ impl super::Model {
         }
         let longest = requests.iter().map(|request| request.prompt.len() + request.max_tokens);
         let positions = longest.max().unwrap_or(1).min(config.context);
-        let rotation = Rotation::new(positions, config.head_size, config.rope_theta);
+        let rotation = config.rotation(positions);
         let mut pass = Pass::forward_only();
         let mut step = StepBuffers::default();
         let mut slots: Vec<Slot> = Vec::new();
@@ -275,11 +275,8 @@ fn decode_step(weights: &Weights, rotation: &Rotation, step: &mut StepBuffers, s
     for (index, layer) in weights.layout.layers.iter().enumerate() {
         let (epsilon, norm) = (config.rms_epsilon, part(&layer.attention_norm));
         rms_norm(&step.stream, norm, epsilon, &mut step.normed, &mut step.scale);
-        weights.linear(&layer.query, &step.normed, &mut step.query, hidden, replace);
-        weights.linear(&layer.key, &step.normed, &mut step.key, hidden, replace);
-        weights.linear(&layer.value, &step.normed, &mut step.value, hidden, replace);
-        rotation.apply(&mut step.query, &positions, false);
-        rotation.apply(&mut step.key, &positions, false);
+        let projected = [&mut step.query[..], &mut step.key, &mut step.value];
+        weights.project(index, &step.normed, None, rotation, &positions, projected);
         slots
             .par_iter_mut()
             .zip(step.attended.par_chunks_mut(query_width))

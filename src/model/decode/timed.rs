@@ -6,7 +6,6 @@ use crate::model::{
     Model, Sampling,
     beginnings::Prompts,
     network::Pass,
-    ops::Rotation,
     speed::{DECODE_STEPS, made_up},
 };
 
@@ -43,7 +42,7 @@ impl Model {
             anyhow::ensure!(!admitted.is_empty(), "so many requests are never served at once");
             slots.extend(prefill(&self.weights, &mut pass, &requests, &mut prompts, &admitted));
         }
-        let rotation = Rotation::new(after + steps, config.head_size, config.rope_theta);
+        let rotation = config.rotation(after + steps);
         let mut once = || {
             let began = Instant::now();
             for _ in 0..DECODE_STEPS {

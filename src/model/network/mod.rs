@@ -8,6 +8,7 @@ mod dropout;
 mod output;
 mod overlay;
 mod products;
+mod projection;
 
 use std::ops::Range;
 
@@ -129,8 +130,7 @@ impl Pass {
         let needed = positions.iter().max().map_or(0, |&last| last as usize + 1);
         if self.rotation.as_ref().is_none_or(|(length, _)| *length < needed) {
             let length = needed.next_power_of_two();
-            let rotation = Rotation::new(length, config.head_size, config.rope_theta);
-            self.rotation = Some((length, rotation));
+            self.rotation = Some((length, config.rotation(length)));
         }
     }
 
@@ -167,14 +167,10 @@ impl Pass {
                 &mut state.input_scale,
             );
             let replace = Write::Replace;
-            weights.linear(&layout.query, &state.normed, &mut state.query, hidden, replace);
-            weights.linear(&layout.key, &state.normed, &mut state.key, hidden, replace);
-            weights.linear(&layout.value, &state.normed, &mut state.value, hidden, replace);
-            self.overlay.adapt(&layout.query, &state.normed, &mut state.query);
-            self.overlay.adapt(&layout.key, &state.normed, &mut state.key);
-            self.overlay.adapt(&layout.value, &state.normed, &mut state.value);
-            rotation.apply(&mut state.query, &packed.positions, false);
-            rotation.apply(&mut state.key, &packed.positions, false);
+            let projected = [&mut state.query[..], &mut state.key, &mut state.value];
+            let overlay = Some(&self.overlay);
+            let positions = &packed.positions;
+            weights.project(index, &state.normed, overlay, rotation, positions, projected);
             seen(index, state);
             let own = [&state.key[..], &state.value];
             let [key, value] = self.gathered.of(config, packed, index, own);

@@ -11,5 +11,6 @@ pub(super) use matrix::{
 };
 pub(super) use packed::{Format, PackedMatrix, weight_gradient};
 pub(super) use rows::{
-    Rotation, rms_norm, rms_norm_backward, softmax, sum, swiglu, swiglu_backward,
+    Rotation, add_bias, norm_parts, rms_norm, rms_norm_backward, softmax, sum, swiglu,
+    swiglu_backward,
 };

@@ -81,6 +81,29 @@ pub(in crate::model) fn rms_norm(
     });
 }
 
+/// RMSNorm of each part of `x` that is as wide as `weight`, in place.
+pub(in crate::model) fn norm_parts(x: &mut [f32], weight: &[f32], epsilon: f32) {
+    let width = weight.len();
+    x.par_chunks_mut(width).with_min_len(64).for_each(|x| {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                let scale = 1.0 / (sum(width, |i| x[i] * x[i]) / width as f32 + epsilon).sqrt();
+                for i in 0..width {
+                    x[i] *= scale * weight[i];
+                }
+            },
+        );
+    });
+}
+
+/// Adds a bias to every row.
+pub(in crate::model) fn add_bias(x: &mut [f32], bias: &[f32]) {
+    for row in x.chunks_exact_mut(bias.len()) {
+        row.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias);
+    }
+}
+
 /// Tokens handled together when a sum over tokens is split among cores.
 const BLOCK: usize = 64;
 
@@ -170,18 +193,13 @@ pub(in crate::model) struct Rotation {
 }
 
 impl Rotation {
-    pub(in crate::model) fn new(positions: usize, head_size: usize, theta: f32) -> Self {
-        let half = head_size / 2;
-        let angle = |position: usize, i: usize| {
-            // In f32 and in this order, as transformers computes it.
-            let frequency = 1.0 / theta.powf((2 * i) as f32 / head_size as f32);
-            position as f32 * frequency
-        };
+    /// Tables for so many positions; a frequency is the angle between neighbours.
+    pub(in crate::model) fn new(positions: usize, frequencies: &[f32]) -> Self {
         let angles: Vec<f32> = (0..positions)
-            .flat_map(|position| (0..half).map(move |i| angle(position, i)))
+            .flat_map(|position| frequencies.iter().map(move |f| position as f32 * f))
             .collect();
         Self {
-            half,
+            half: frequencies.len(),
             cosines: angles.iter().map(|angle| angle.cos()).collect(),
             sines: angles.iter().map(|angle| angle.sin()).collect(),
         }

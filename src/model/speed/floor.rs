@@ -65,7 +65,7 @@ fn bytes(rounding: Option<Rounding>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Config, config::Layout};
+    use crate::model::{Config, Family, config::Layout};
 
     #[test]
     fn the_floors_of_smollm2_follow_from_its_shape() {
@@ -81,6 +81,7 @@ mod tests {
             rope_theta: 1e5,
             rms_epsilon: 1e-5,
             tied: true,
+            family: Family::LLAMA,
         };
         let layout = Layout::new(&config);
         let weights = Weights { config, data: Vec::new(), layout, rounded: None };

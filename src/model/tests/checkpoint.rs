@@ -39,7 +39,7 @@ fn damaged_and_oversized_models_are_refused_by_what_is_wrong() {
     let damaged = model.weights.layout.layers[1].up.start + 5;
     model.weights.data[damaged] = f32::NAN;
     model.save(&path).unwrap();
-    refused("tensor model.layers.1.mlp.up_proj.weight has a weight that is not a finite number");
+    refused("tensor model.layers.1.mlp.up_proj.weight has 1 weights of 960 that are not finite");
     let config = fs::read_to_string(path.join("config.json")).unwrap();
     let wide = |width: &str| {
         let other = config.replace("\"intermediate_size\": 40", width);
@@ -47,7 +47,9 @@ fn damaged_and_oversized_models_are_refused_by_what_is_wrong() {
         fs::write(path.join("config.json"), other).unwrap();
     };
     wide("\"intermediate_size\": 48");
-    refused("tensor model.layers.0.mlp.gate_proj.weight has 960 weights, not 1152");
+    refused(
+        "gate_proj.weight has the shape [40, 24], and the model's configuration asks for [48, 24]",
+    );
     if cfg!(target_os = "linux") {
         wide("\"intermediate_size\": 4000000000000");
         refused("too little memory: the model, in 32-bit numbers, needs 2304000.0 GB, and ");

@@ -20,6 +20,7 @@ pub(super) const CONFIG: Config = Config {
     rope_theta: 1e4,
     rms_epsilon: 1e-5,
     tied: true,
+    family: Family::LLAMA,
 };
 
 /// Small pseudo-random weights; norms near one.
@@ -40,7 +41,7 @@ pub(super) fn weights(config: &Config) -> Weights {
 }
 
 /// A word-level tokenizer of `CONFIG.vocabulary` tokens and a plain template.
-fn chat() -> Chat {
+pub(super) fn chat() -> Chat {
     let words: Vec<String> =
         (0..CONFIG.vocabulary - 3).map(|i| format!("\"w{i}\":{}", i + 3)).collect();
     let json = format!(

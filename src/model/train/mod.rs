@@ -65,6 +65,8 @@ impl Training<'_> {
         mut seen: impl FnMut(usize, TrainingStep) -> anyhow::Result<()>,
     ) -> anyhow::Result<Option<Adapter>> {
         let (schedule, weights) = (&self.schedule, &mut model.weights);
+        let longest = self.examples.iter().map(|example| example.ids.len()).max().unwrap_or(0);
+        weights.config.family.check_training(longest)?;
         let batches = schedule.batches(self.examples.len());
         let fingerprint = self.fingerprint(weights);
         let mut pass = Pass::training(&weights.config);
@@ -128,7 +130,11 @@ impl Training<'_> {
             seen(index, step)?;
         }
         // No loss has seen the last step.
-        self.ensure_finite(batches.len() - 1, kept, &[norm(trained(weights, &mut pass))])?;
+        self.ensure_finite(
+            batches.len().saturating_sub(1),
+            kept,
+            &[norm(trained(weights, &mut pass))],
+        )?;
         weights.rounded = None;
         let adapter = pass.overlay.adapter;
         if let Some(adapter) = &adapter {

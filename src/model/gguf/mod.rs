@@ -1,23 +1,20 @@
 //! Weights, tokenizer and chat template from a GGUF file, by candle's reader.
+mod tokenizer;
+
 use std::{fs::File, io::BufReader, path::Path};
 
 use anyhow::Context;
 use candle_core::{
     Device,
-    quantized::{
-        gguf_file::{Content, Value},
-        tokenizer::TokenizerFromGguf,
-    },
-};
-use tokenizers::{
-    Tokenizer,
-    pre_tokenizers::{byte_level::ByteLevel, digits::Digits, sequence::Sequence},
+    quantized::gguf_file::{Content, Value},
 };
 
 use super::{
     chat::Chat,
     config::{Config, Layout},
+    family::{Architecture, Family, every_nth},
     network::Weights,
+    rotary::{Scaling, frequencies},
 };
 
 /// Loads a model, its weights as `f32`.
@@ -40,7 +37,8 @@ pub(super) fn load(path: &Path) -> anyhow::Result<(Weights, Chat)> {
             length >= needed,
             "the file is cut short: {length} bytes, but its weights need {needed}; delete it and run again"
         );
-        let config = config(&content)?;
+        let mut config = config(&content)?;
+        config.family.scaling = scaling(&content, &mut reader, &config)?;
         let chat = chat(&content)?;
         let layout = Layout::new(&config);
         layout.ensure_fits()?;
@@ -50,24 +48,27 @@ pub(super) fn load(path: &Path) -> anyhow::Result<(Weights, Chat)> {
             let read = content
                 .tensor(&mut reader, &name, &Device::Cpu)
                 .with_context(|| format!("no tensor {name}"))?;
+            tensor.check_shape(&name, read.shape().dims())?;
             let values = read.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
-            anyhow::ensure!(
-                values.len() == tensor.at.len(),
-                "tensor {name} has {} weights, not {}",
-                values.len(),
-                tensor.at.len()
-            );
             let target = &mut data[tensor.at.clone()];
-            if tensor.name.ends_with("q_proj.weight") || tensor.name.ends_with("k_proj.weight") {
+            if is_in_pairs(config.family.architecture, &tensor.name) {
                 halves_from_pairs(&values, target, config.head_size, tensor.columns);
             } else {
                 target.copy_from_slice(&values);
             }
+            tensor.check_values(&name, target)?;
         }
         Ok((Weights { config, layout, data, rounded: None }, chat))
     };
     let mut load = load;
     load().with_context(|| path.display().to_string())
+}
+
+/// Whether a file of this architecture has the rows of a matrix in pairs, as llama.cpp's conversion of
+/// Llamas leaves them.
+fn is_in_pairs(architecture: Architecture, name: &str) -> bool {
+    let rotated = name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight");
+    rotated && !matches!(architecture, Architecture::Qwen2 | Architecture::Qwen3)
 }
 
 /// Rotary positions turn pairs of rows. GGUF lays the two of a pair side by side, Hugging Face half
@@ -94,6 +95,8 @@ fn gguf_name(name: &str) -> anyhow::Result<String> {
         ("self_attn.k_proj", "attn_k"),
         ("self_attn.v_proj", "attn_v"),
         ("self_attn.o_proj", "attn_output"),
+        ("self_attn.q_norm", "attn_q_norm"),
+        ("self_attn.k_norm", "attn_k_norm"),
         ("post_attention_layernorm", "ffn_norm"),
         ("mlp.gate_proj", "ffn_gate"),
         ("mlp.up_proj", "ffn_up"),
@@ -107,78 +110,93 @@ fn gguf_name(name: &str) -> anyhow::Result<String> {
     if let Some((_, gguf)) = whole.iter().find(|(ours, _)| *ours == name) {
         return Ok((*gguf).to_owned());
     }
-    let (layer, part) = name
+    let (layer, part, kind) = name
         .strip_prefix("model.layers.")
-        .and_then(|rest| rest.strip_suffix(".weight"))
-        .and_then(|rest| rest.split_once('.'))
+        .and_then(|rest| rest.rsplit_once('.'))
+        .and_then(|(rest, kind)| rest.split_once('.').map(|(layer, part)| (layer, part, kind)))
         .with_context(|| format!("no GGUF name for {name}"))?;
     let (_, gguf) = layer_parts
         .iter()
         .find(|(ours, _)| *ours == part)
         .with_context(|| format!("no GGUF name for {name}"))?;
-    Ok(format!("blk.{layer}.{gguf}.weight"))
+    Ok(format!("blk.{layer}.{gguf}.{kind}"))
 }
 
 fn config(content: &Content) -> anyhow::Result<Config> {
-    let architecture = text(content, "general.architecture")?;
-    anyhow::ensure!(
-        architecture == "llama",
-        "the architecture {architecture} is not supported: only llama is"
-    );
-    if let Ok(scaling) = text(content, "llama.rope.scaling.type") {
-        anyhow::ensure!(scaling == "none", "scaled rotary positions ({scaling}) are not supported");
+    let name = text(content, "general.architecture")?;
+    let architecture = Architecture::of_gguf(name)?;
+    let optional = |key: &str| content.metadata.get(&format!("{name}.{key}"));
+    let number =
+        |key: &str| anyhow::Ok(value(content, &format!("{name}.{key}"))?.to_u32()? as usize);
+    let float = |key: &str| anyhow::Ok(value(content, &format!("{name}.{key}"))?.to_f32()?);
+    if let Some(scaling) = optional("rope.scaling.type") {
+        let scaling = scaling.to_string()?;
+        anyhow::ensure!(
+            scaling == "none",
+            "rotary positions scaled in another way than Llama 3's ({scaling}) are not supported"
+        );
     }
+    anyhow::ensure!(optional("expert_count").is_none(), "mixtures of experts are not supported");
+    let biased = content.tensor_infos.contains_key("blk.0.attn_q.bias");
     anyhow::ensure!(
-        !content.tensor_infos.contains_key("rope_freqs.weight"),
-        "scaled rotary positions (rope_freqs) are not supported"
+        biased == architecture.has_biases(),
+        "a model of architecture {name} {} biases of queries is not supported",
+        if biased { "with" } else { "without" }
     );
-    anyhow::ensure!(
-        !content.metadata.contains_key("llama.expert_count"),
-        "mixtures of experts are not supported"
-    );
-    let number = |key: &str| anyhow::Ok(value(content, key)?.to_u32()? as usize);
-    let float = |key: &str| anyhow::Ok(value(content, key)?.to_f32()?);
-    let (hidden_size, heads) =
-        (number("llama.embedding_length")?, number("llama.attention.head_count")?);
+    let (hidden_size, heads) = (number("embedding_length")?, number("attention.head_count")?);
     let vocabulary = value(content, "tokenizer.ggml.tokens")?.to_vec()?.len();
+    let layers = number("block_count")?;
     Config {
         hidden_size,
-        intermediate_size: number("llama.feed_forward_length")?,
-        layers: number("llama.block_count")?,
+        intermediate_size: number("feed_forward_length")?,
+        layers,
         heads,
-        kv_heads: number("llama.attention.head_count_kv").unwrap_or(heads),
-        head_size: number("llama.attention.key_length").unwrap_or(hidden_size / heads.max(1)),
+        kv_heads: number("attention.head_count_kv").unwrap_or(heads),
+        head_size: number("attention.key_length").unwrap_or(hidden_size / heads.max(1)),
         vocabulary,
-        context: number("llama.context_length")?,
-        rope_theta: float("llama.rope.freq_base").unwrap_or(1e4),
-        rms_epsilon: float("llama.attention.layer_norm_rms_epsilon")?,
+        context: number("context_length")?,
+        rope_theta: float("rope.freq_base").unwrap_or(1e4),
+        rms_epsilon: float("attention.layer_norm_rms_epsilon")?,
         tied: !content.tensor_infos.contains_key("output.weight"),
+        family: Family {
+            architecture,
+            window: number("attention.sliding_window").ok().filter(|&window| window > 0),
+            unrotated: match architecture {
+                // As llama.cpp has it, which does not read it from the file either.
+                Architecture::SmolLm3 => every_nth(layers, 4),
+                _ => Vec::new(),
+            },
+            scaling: None,
+        },
     }
     .checked()
 }
 
-fn chat(content: &Content) -> anyhow::Result<Chat> {
-    let mut tokenizer = Tokenizer::from_gguf(content).context("its tokenizer is not supported")?;
-    let kind = text(content, "tokenizer.ggml.pre").unwrap_or("default");
-    match kind {
-        // candle falls back to GPT-2's splitting here, which joins digits and adds a space.
-        "smollm" => {
-            let split = vec![Digits::new(true).into(), ByteLevel::new(false, true, true).into()];
-            tokenizer.with_pre_tokenizer(Some(Sequence::new(split)));
-        }
-        "qwen2" | "smaug-bpe" | "lfm2" | "llama3" => {}
-        other => anyhow::bail!(
-            "its tokenizer splits text in a way ({other}) that is not supported; use the model's Hugging Face directory instead, which has a tokenizer.json"
-        ),
+/// The stretching of rotary positions, of which the file holds the divisors.
+fn scaling(
+    content: &Content,
+    reader: &mut BufReader<File>,
+    config: &Config,
+) -> anyhow::Result<Option<Scaling>> {
+    if !content.tensor_infos.contains_key("rope_freqs.weight") {
+        return Ok(None);
     }
+    let divisors = content.tensor(reader, "rope_freqs.weight", &Device::Cpu)?;
+    let divisors = divisors.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
+    let plain = frequencies(config.rope_theta, config.head_size, None);
+    Scaling::from_divisors(&divisors, &plain).map(Some)
+}
+
+fn chat(content: &Content) -> anyhow::Result<Chat> {
     let id = |key: &str| anyhow::Ok(value(content, key)?.to_u32()?);
     Chat::new(
-        tokenizer,
+        tokenizer::read(content)?,
         text(content, "tokenizer.chat_template")
             .context("it has no chat template: choose an instruction-tuned model")?
             .to_owned(),
         id("tokenizer.ggml.bos_token_id").ok(),
-        id("tokenizer.ggml.eos_token_id")?,
+        // Where a turn ends before the text does, the file says so.
+        id("tokenizer.ggml.eot_token_id").or_else(|_| id("tokenizer.ggml.eos_token_id"))?,
     )
 }
 

@@ -1,0 +1,121 @@
+//! From a layer's normed input to its queries, keys and values.
+use super::{Overlay, Weights};
+use crate::model::ops::{Rotation, Write, add_bias, norm_parts};
+
+impl Weights {
+    /// Queries, keys and values of token rows, with what an adapter adds and what their family does to
+    /// them: biases, norms of heads, and rotation to their positions, in this order.
+    pub(in crate::model) fn project(
+        &self,
+        layer: usize,
+        normed: &[f32],
+        overlay: Option<&Overlay>,
+        rotation: &Rotation,
+        positions: &[u32],
+        [query, key, value]: [&mut [f32]; 3],
+    ) {
+        let (config, layout) = (&self.config, &self.layout.layers[layer]);
+        let (hidden, replace) = (config.hidden_size, Write::Replace);
+        self.linear(&layout.query, normed, query, hidden, replace);
+        self.linear(&layout.key, normed, key, hidden, replace);
+        self.linear(&layout.value, normed, value, hidden, replace);
+        if let Some(overlay) = overlay {
+            overlay.adapt(&layout.query, normed, query);
+            overlay.adapt(&layout.key, normed, key);
+            overlay.adapt(&layout.value, normed, value);
+        }
+        if let Some(biases) = &layout.biases {
+            for (rows, bias) in [&mut *query, &mut *key, value].into_iter().zip(biases) {
+                add_bias(rows, &self.data[bias.clone()]);
+            }
+        }
+        if let Some(norms) = &layout.head_norms {
+            for (rows, norm) in [&mut *query, &mut *key].into_iter().zip(norms) {
+                norm_parts(rows, &self.data[norm.clone()], config.rms_epsilon);
+            }
+        }
+        if config.family.rotates(layer) {
+            rotation.apply(query, positions, false);
+            rotation.apply(key, positions, false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{
+        Architecture, Config, Family, Generation, Model, Scaling,
+        tests::{CONFIG, chat, generate, sequence, weights},
+    };
+
+    /// Small models of every family.
+    fn families() -> Vec<Model> {
+        let scaling = Scaling {
+            factor: 8.0,
+            low_frequency_factor: 1.0,
+            high_frequency_factor: 4.0,
+            original_context: 64,
+        };
+        let families = [
+            Family { scaling: Some(scaling), ..Family::LLAMA },
+            Family { architecture: Architecture::Mistral, window: Some(9), ..Family::LLAMA },
+            Family { architecture: Architecture::Qwen2, ..Family::LLAMA },
+            Family { architecture: Architecture::Qwen3, ..Family::LLAMA },
+            Family { architecture: Architecture::SmolLm3, unrotated: vec![1], ..Family::LLAMA },
+        ];
+        let model = |family| Model { weights: weights(&Config { family, ..CONFIG }), chat: chat() };
+        families.map(model).into()
+    }
+
+    #[test]
+    fn every_family_decodes_with_a_cache_as_without_and_comes_back_from_disk() {
+        for model in families() {
+            let name = format!("{:?}", model.weights.config.family);
+            let mut ids = sequence(4, 67);
+            let request =
+                Generation { prompt: ids.clone(), max_tokens: 30, ..Generation::default() };
+            let reply = &generate(&model, &[request])[0];
+            assert!(!reply.ids.is_empty());
+            for &id in &reply.ids {
+                let best = model.best_next(&ids, 2);
+                assert!(best[0].0 == id || best[0].1 - best[1].1 < 1e-4, "{name}: {id} {best:?}");
+                ids.push(id);
+            }
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("model");
+            model.save(&path).unwrap();
+            let again = Model::load(&path).unwrap();
+            assert_eq!(again.weights.config, model.weights.config);
+            assert!(again.weights.data == model.weights.data, "{name}");
+            // No two families say the same.
+            let plain = Model { weights: weights(&CONFIG), chat: chat() };
+            assert_ne!(plain.best_next(&ids, 3), model.best_next(&ids, 3), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_window_hides_what_lies_farther_back() {
+        let family =
+            Family { architecture: Architecture::Mistral, window: Some(9), ..Family::LLAMA };
+        let model = Model { weights: weights(&Config { family, ..CONFIG }), chat: chat() };
+        // Through two layers, a token sees 2 * 8 tokens back.
+        let reach = 16;
+        for length in [30, 70, 140] {
+            let ids = sequence(3, length);
+            let changed = |at: usize| {
+                let mut ids = ids.clone();
+                ids[at] = 3 + (ids[at] - 2) % 37;
+                ids
+            };
+            let best = model.best_next(&ids, 40);
+            assert_eq!(model.best_next(&changed(length - 1 - reach - 1), 40), best, "{length}");
+            assert_ne!(model.best_next(&changed(length - 1 - reach), 40), best, "{length}");
+            // With a cache, too.
+            let reply = |prompt| {
+                let request = Generation { prompt, max_tokens: 12, ..Generation::default() };
+                generate(&model, &[request]).remove(0)
+            };
+            assert_eq!(reply(changed(length - 1 - reach - 1)), reply(ids.clone()));
+        }
+    }
+}
