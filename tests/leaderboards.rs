@@ -178,3 +178,65 @@ fn the_published_length_control_is_reproduced_from_files() {
     close(100.0 * found.win_rate, 16.249_164_231_428_974, 0.02, "fitted anew");
     assert!(found.interval.unwrap().includes(0.1625));
 }
+
+// The project holds a few rows of the leaderboards itself, for its reports to mark.
+#[test]
+fn a_report_of_annotations_agrees_with_the_leaderboards() {
+    let Some(annotations) = alpaca_eval("annotations") else { return };
+    let Some(leaderboards) = alpaca_eval("leaderboards") else { return };
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(annotations).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let ledger = Ledger::read(&files, &Answers::default(), false, &watch::nobody).unwrap();
+    let scored = standings(&ledger, &RULE, |_| None);
+    let report = spyhop::report::Report::of_judgments(&ledger, &RULE, &scored).unwrap();
+    let json: Value = serde_json::from_str(report.text("report.json").unwrap()).unwrap();
+    let rows = json["standings"].as_array().unwrap();
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        let judge = row["judge"].as_str().unwrap();
+        let board = leaderboard(&leaderboards.join(format!("{judge}_leaderboard.csv")));
+        let model = row["model"].as_str().unwrap();
+        let cell = |column: &str| board[model][column].parse::<f64>().unwrap();
+        close(100.0 * row["win_rate"]["point"].as_f64().unwrap(), cell("win_rate"), 1e-8, model);
+        let error = row["standard_error"].as_f64().unwrap();
+        close(100.0 * error, cell("standard_error"), 1e-8, model);
+        let published = &row["published"];
+        close(100.0 * published["win_rate"].as_f64().unwrap(), cell("win_rate"), 1e-4, model);
+        assert_eq!(published["n"].as_f64().unwrap(), cell("n_total"), "{model}");
+        assert_eq!(row["win_rate"]["n"].as_f64().unwrap(), cell("n_total"), "{model}");
+    }
+    let forest =
+        String::from_utf8(report.plot("forest", spyhop::report::Picture::Csv).unwrap()).unwrap();
+    assert!(forest.contains("guanaco-65b,from these files,71.801242,"), "{forest}");
+    assert!(forest.contains("guanaco-65b,\"published, not measured here\",71.801200,"), "{forest}");
+}
+
+#[test]
+fn the_rows_that_the_project_holds_are_those_of_the_leaderboards() {
+    let Some(leaderboards) = alpaca_eval("leaderboards") else { return };
+    let held = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/published/leaderboards.csv");
+    let mut reader = csv::Reader::from_path(held).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let place = |name: &str| header.iter().position(|column| column == name).unwrap();
+    let mut rows = 0;
+    for record in reader.records() {
+        let record = record.unwrap();
+        let cell = |name: &str| record[place(name)].to_owned();
+        let board = leaderboard(&leaderboards.join(format!("{}_leaderboard.csv", cell("judge"))));
+        let model = cell("model");
+        for (ours, theirs) in [
+            ("win_rate", "win_rate"),
+            ("standard_error", "standard_error"),
+            ("n", "n_total"),
+            ("length_controlled", "length_controlled_winrate"),
+        ] {
+            match cell(ours).parse::<f64>() {
+                Ok(number) => close(number, board[&model][theirs].parse().unwrap(), 6e-5, &model),
+                Err(_) => assert_eq!(board[&model][theirs], "", "{model} {ours}"),
+            }
+        }
+        rows += 1;
+    }
+    assert!(rows > 40, "{rows}");
+}

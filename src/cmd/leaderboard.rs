@@ -119,19 +119,12 @@ fn cells(scored: &Scored, mode: Mode) -> Vec<(&'static str, String)> {
     let percent =
         |share: Option<f64>| share.map_or(String::new(), |share| (100.0 * share).to_string());
     let controlled = controlled.as_ref().ok().filter(|one| is_published(one.method));
-    vec![
-        ("win_rate", percent(standing.win_rate.map(|estimate| estimate.point))),
-        ("standard_error", percent(standing.standard_error)),
-        ("n_wins", standing.wins.to_string()),
-        ("n_wins_base", standing.losses.to_string()),
-        ("n_draws", standing.ties.to_string()),
-        ("n_total", standing.total.to_string()),
-        ("discrete_win_rate", percent(standing.discrete_win_rate())),
-        ("mode", mode.name().to_owned()),
-        ("avg_length", standing.average_length.map_or(String::new(), |length| length.to_string())),
+    let mut cells = standing.cells(mode.name());
+    cells.extend([
         ("length_controlled_winrate", percent(controlled.map(|one| one.win_rate))),
         ("lc_standard_error", percent(controlled.and_then(|one| one.standard_error))),
-    ]
+    ]);
+    cells
 }
 
 /// Rows above and below a new one that the table shows.

@@ -1,6 +1,12 @@
 use std::path::PathBuf;
 
-use spyhop::{iterate, recipe::Recipe};
+use serde_json::json;
+use spyhop::{
+    iterate::{self, Planned},
+    recipe::Recipe,
+};
+
+use super::output::{Format, Row, print_csv, print_json};
 
 /// List the stages of a recipe, with counts and estimated time
 ///
@@ -10,24 +16,45 @@ use spyhop::{iterate, recipe::Recipe};
 pub(crate) struct PlanArgs {
     /// The recipe, such as recipes/quickstart.toml
     recipe: PathBuf,
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
 }
 
 pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<()> {
     let recipe = Recipe::load(&args.recipe)?;
     let stages = iterate::plan(&recipe)?;
+    match args.format {
+        Format::Table => super::print(&table(&stages))?,
+        Format::Json => print_json(&rows(&stages))?,
+        Format::Csv => print_csv(&rows(&stages))?,
+    }
+    super::say(
+        "Estimates are for 135M weights on 2 cores; they leave out downloads, and scale with the number of weights.",
+    );
+    Ok(())
+}
+
+fn table(stages: &[Planned]) -> String {
     let line = |stage: &str, work: &str, time: &str| format!("{stage:<20} {work:<40} {time:>9}");
     let mut lines = vec![line("stage", "work", "estimate")];
-    for stage in &stages {
+    for stage in stages {
         let time = stage.seconds.map_or("-".to_owned(), duration);
         lines.push(line(&stage.stage, &stage.work, &time));
     }
     let total = stages.iter().filter_map(|stage| stage.seconds).sum();
     lines.push(line("in all", &format!("{} stages", stages.len()), &duration(total)));
-    super::print(&lines.join("\n"))?;
-    super::say(
-        "Estimates are for 135M weights on 2 cores; they leave out downloads, and scale with the number of weights.",
-    );
-    Ok(())
+    lines.join("\n")
+}
+
+fn rows(stages: &[Planned]) -> Vec<Row> {
+    let row = |planned: &Planned| {
+        vec![
+            ("stage", json!(planned.stage)),
+            ("work", json!(planned.work)),
+            ("seconds", json!(planned.seconds)),
+        ]
+    };
+    stages.iter().map(row).collect()
 }
 
 fn duration(seconds: f64) -> String {

@@ -1,7 +1,7 @@
 //! Progress bars on stderr, or a line now and then where it is no terminal.
-use std::{cell::RefCell, io::IsTerminal, time::Instant};
+use std::{cell::RefCell, fmt::Write, io::IsTerminal, time::Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use spyhop::watch::{Event, Unit};
 
 /// Draws what long work tells.
@@ -95,6 +95,17 @@ impl State {
     }
 }
 
+/// `3.2/s, `; nothing before there is a rate.
+fn rate(per_second: f64, unit: Unit) -> String {
+    match (unit, per_second) {
+        (_, none) if none.is_nan() || none <= 0.0 || none.is_infinite() => String::new(),
+        (Unit::Bytes, rate) => format!("{}/s, ", HumanBytes(rate as u64)),
+        (_, rate) if rate >= 100.0 => format!("{rate:.0}/s, "),
+        (_, rate) if rate >= 1.0 => format!("{rate:.1}/s, "),
+        (_, rate) => format!("{:.1}/min, ", 60.0 * rate),
+    }
+}
+
 fn bar(what: &str, total: u64, unit: Unit, is_terminal: bool) -> ProgressBar {
     let count = match unit {
         Unit::Bytes => "{bytes} of {total_bytes}",
@@ -103,9 +114,13 @@ fn bar(what: &str, total: u64, unit: Unit, is_terminal: bool) -> ProgressBar {
     // A total of zero: nobody knows how much there is.
     let template = match total {
         0 => "  {prefix:<26} {spinner} {elapsed} {wide_msg}".to_owned(),
-        _ => format!("  {{prefix:<26}} {{bar:12}} {count}, {{eta}} left  {{wide_msg}}"),
+        _ => format!("  {{prefix:<26}} {{bar:12}} {count}, {{rate}}{{eta}} left  {{wide_msg}}"),
     };
     let style = ProgressStyle::with_template(&template).unwrap_or(ProgressStyle::default_bar());
+    let style = style.with_key("rate", move |state: &ProgressState, text: &mut dyn Write| {
+        // Nobody is told less for want of a rate.
+        let _ = text.write_str(&rate(state.per_sec(), unit));
+    });
     let bar = match total {
         0 => ProgressBar::no_length(),
         _ => ProgressBar::new(total),
@@ -119,4 +134,22 @@ fn bar(what: &str, total: u64, unit: Unit, is_terminal: bool) -> ProgressBar {
         bar.enable_steady_tick(std::time::Duration::from_millis(200));
     }
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_short() {
+        let check = |per_second, unit, expected: &str| {
+            assert_eq!(rate(per_second, unit), expected, "{per_second}");
+        };
+        check(0.0, Unit::Rows, "");
+        check(f64::NAN, Unit::Rows, "");
+        check(0.05, Unit::Rows, "3.0/min, ");
+        check(3.217, Unit::Rows, "3.2/s, ");
+        check(1234.5, Unit::Tokens, "1234/s, ");
+        check(3_145_728.0, Unit::Bytes, "3.00 MiB/s, ");
+    }
 }

@@ -55,16 +55,29 @@ const COLUMNS: [&str; 28] = [
 ];
 
 pub(super) fn win_rates(win_rates: &WinRates) -> anyhow::Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(COLUMNS)?;
+    text(rows(win_rates))
+}
+
+/// The header, and the rows below it.
+pub(super) fn rows(win_rates: &WinRates) -> Vec<Vec<String>> {
+    let mut rows = vec![COLUMNS.map(str::to_owned).to_vec()];
     for comparison in &win_rates.comparisons {
-        writer.write_record(whole(comparison))?;
+        rows.push(whole(comparison));
         for slice in &comparison.slices {
             let win_rate = slice.win_rate.as_ref();
             let mut fields = head(comparison, &slice.dataset, slice.missing, win_rate);
             fields.resize(COLUMNS.len(), String::new());
-            writer.write_record(fields)?;
+            rows.push(fields);
         }
+    }
+    rows
+}
+
+/// Rows, of which the first is the header, as the text of a file.
+pub(super) fn text(rows: Vec<Vec<String>>) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(row)?;
     }
     let bytes = writer.into_inner().context("a buffer takes every byte")?;
     Ok(String::from_utf8(bytes)?)
@@ -121,6 +134,7 @@ fn head(
     ]
 }
 
-fn number(value: Option<f64>) -> String {
+/// Six decimals, or nothing for a number that does not exist.
+pub(super) fn number(value: Option<f64>) -> String {
     value.map_or_else(String::new, |value| format!("{value:.6}"))
 }

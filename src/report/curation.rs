@@ -1,7 +1,7 @@
 //! How pairs were rated and chosen, and whether the choice was the one that was meant.
 use super::{
-    document::{Block, Figure, Table},
-    plot,
+    document::{Block, Table},
+    figures,
     run::Run,
     words,
 };
@@ -67,13 +67,11 @@ pub(super) fn blocks(run: &Run) -> anyhow::Result<Vec<Block>> {
     }
     let mut blocks: Vec<Block> = warnings.into_iter().map(Block::warning).collect();
     blocks.push(Block::Table(table));
-    if let Some(figure) = figure(run)? {
-        blocks.push(Block::Figure(figure));
-    }
+    blocks.extend(figure(run)?);
     Ok(blocks)
 }
 
-fn figure(run: &Run) -> anyhow::Result<Option<Figure>> {
+fn figure(run: &Run) -> anyhow::Result<Option<Block>> {
     let mut all = Vec::new();
     for model in run.models() {
         let rows = run.ratings(&model)?;
@@ -84,24 +82,7 @@ fn figure(run: &Run) -> anyhow::Result<Option<Figure>> {
     if all.is_empty() {
         return Ok(None);
     }
-    let caption = all.iter().map(|ratings| {
-        format!(
-            "{}: n = {}, {} unrated",
-            ratings.rated_by,
-            words::count(ratings.rated),
-            ratings.unrated
-        )
-    });
-    let caption = format!(
-        "Share of the rated pairs in each half point of the scale, with 95% intervals. {}. The dashed line is the threshold.",
-        caption.collect::<Vec<_>>().join("; ")
-    );
-    Ok(Some(Figure {
-        svg: plot::ratings(&all, run.recipe.curate.threshold)?,
-        file: Some("ratings_by_iteration.svg"),
-        title: "Ratings by iteration",
-        caption,
-    }))
+    Block::figure(&figures::ratings(&all, run.recipe.curate.threshold)).map(Some)
 }
 
 fn spread(rated_by: String, rows: &[Rated]) -> Ratings {

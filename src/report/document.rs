@@ -1,6 +1,8 @@
 //! The parts that both the page and the Markdown file are made of.
 use serde::Serialize;
 
+use super::plot::Plot;
+
 /// A part of the report under one heading.
 #[derive(Debug, Serialize)]
 pub(super) struct Section {
@@ -32,6 +34,12 @@ impl Block {
         Self::Paragraph { text: text.into() }
     }
 
+    pub(super) fn figure(plot: &Plot) -> anyhow::Result<Self> {
+        let Plot { name, title, caption, .. } = plot;
+        let (svg, csv) = (plot.svg()?, plot.csv()?);
+        Ok(Self::Figure(Figure { svg, name, title, caption: caption.clone(), csv }))
+    }
+
     pub(super) fn warning(text: impl Into<String>) -> Self {
         Self::Warning { text: text.into() }
     }
@@ -43,6 +51,8 @@ pub(super) struct Table {
     pub(super) rows: Vec<Vec<String>>,
     /// An interval a row, drawn on the page beside the numbers; empty or as long as `rows`.
     pub(super) intervals: Vec<Option<Drawn>>,
+    /// What the ends and the middle of that drawing's axis are.
+    pub(super) axis: [&'static str; 3],
 }
 
 #[derive(Debug, Serialize)]
@@ -53,7 +63,7 @@ pub(super) struct Column {
 }
 
 /// An interval on an axis from 0 to 100 with a mark at 50.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Drawn {
     pub(super) lower: f64,
     pub(super) point: f64,
@@ -63,11 +73,14 @@ pub(super) struct Drawn {
 #[derive(Debug, Serialize)]
 pub(super) struct Figure {
     pub(super) svg: String,
-    /// The file that holds the same drawing; `None` where only the page shows it.
-    pub(super) file: Option<&'static str>,
+    /// What its files in `plots/` are called, and what it is asked for by.
+    pub(super) name: &'static str,
     /// What is drawn, for those who do not see it and as alternative text.
     pub(super) title: &'static str,
     pub(super) caption: String,
+    /// The numbers that are drawn, as CSV.
+    #[serde(skip)]
+    pub(super) csv: String,
 }
 
 impl Table {
@@ -77,6 +90,10 @@ impl Table {
             title: title.trim_end_matches('#'),
             number: title.ends_with('#'),
         };
-        Self { columns: titles.iter().map(column).collect(), ..Self::default() }
+        Self {
+            columns: titles.iter().map(column).collect(),
+            axis: ["0", "50", "100%"],
+            ..Self::default()
+        }
     }
 }

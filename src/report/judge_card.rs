@@ -1,6 +1,7 @@
 //! Who judged, and how far its word can be trusted: printed beside every number it produced.
 use super::{
     document::{Block, Table},
+    figures,
     run::Run,
     win_rates::WinRates,
     words,
@@ -43,6 +44,32 @@ pub(super) fn attribution(run: &Run) -> Option<&'static str> {
     is_weak(run.recipe.judge.agreement.as_ref()).then_some("says a weak judge")
 }
 
+/// Whether to believe the judge: in a word, the tone of it, and why.
+pub(super) fn belief(run: &Run) -> (&'static str, &'static str, String) {
+    if run.recipe.model.script.is_some() {
+        return ("No judge", "caution", "A script of replies stands in for it.".into());
+    }
+    let agreement = run.recipe.judge.agreement.as_ref();
+    let (answer, tone) = match agreement {
+        None => ("Not known", "caution"),
+        Some(_) if is_weak(agreement) => ("Hardly", "caution"),
+        Some(_) => ("As people are", "win"),
+    };
+    let agrees = match agreement {
+        None => "How often it agrees with people is not known.".into(),
+        Some(agreement) => format!(
+            "It sides with most people on {} [{:.1}, {:.1}] of {} pairs.",
+            words::percent(agreement.estimate),
+            100.0 * agreement.lower,
+            100.0 * agreement.upper,
+            words::count(agreement.n)
+        ),
+    };
+    let contestant =
+        if judges_itself(run) { " It is also a contestant: the base model." } else { "" };
+    (answer, tone, agrees + contestant)
+}
+
 /// The caution that stands before the verdicts, when one is due.
 pub(super) fn caution(run: &Run) -> Option<String> {
     if run.recipe.model.script.is_some() {
@@ -68,7 +95,7 @@ fn judges_itself(run: &Run) -> bool {
     judge.weights.is_none() && judge.remote.is_none() && base
 }
 
-pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> Vec<Block> {
+pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> anyhow::Result<Vec<Block>> {
     let method = match (run.recipe.judge.method, run.recipe.judge.score) {
         _ if run.recipe.judge.remote.is_some() => {
             "It is shown both answers, in both orders, by the prompt of its file, and a prompt's score is the mean of both orders."
@@ -93,10 +120,15 @@ pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> Vec<Block> {
             "This judge is weak: it is not shown to agree with people on at least 65% of pairs, and people agree with each other on about 66%. Its verdicts prove the pipeline, not the model.{contestant} To name a stronger one, put [judge] weights = {{ from = [\"hf:...\"] }} into the recipe; see docs/recipes.md.",
         )));
     }
+    if let Some(agreement) = &run.recipe.judge.agreement {
+        blocks.push(Block::figure(&figures::agreement(agreement)?)?);
+    }
     let mut table = Table::new(&[
         "Comparison",
         "Order consistency#",
         "First answer wins#",
+        "Longer answer wins#",
+        "Answer with a list wins#",
         "Identical answers#",
         "Missing#",
     ]);
@@ -105,6 +137,8 @@ pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> Vec<Block> {
             format!("{} against {}", comparison.candidate, comparison.baseline),
             words::estimate_or_none(comparison.order_consistency.as_ref()),
             words::estimate_or_none(comparison.first_position.as_ref()),
+            words::estimate_or_none(comparison.longer_wins.as_ref()),
+            words::estimate_or_none(comparison.list_wins.as_ref()),
             comparison.identical.to_string(),
             format!("{} of {}", comparison.missing, comparison.prompts),
         ]);
@@ -112,10 +146,13 @@ pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> Vec<Block> {
     if !table.rows.is_empty() {
         blocks.push(Block::Table(table));
         blocks.push(Block::paragraph(
-            "Order consistency: share of the prompts judged in both orders on which both verdicts agree. First answer wins: share won by the answer shown first, ties counting half; 50% for a judge that does not mind the order.",
+            "Order consistency: share of the prompts judged in both orders on which both verdicts agree. First answer wins: share won by the answer shown first, ties counting half; 50% for a judge that does not mind the order. Longer answer, answer with a list: of the prompts that one side won, where the answers differ in that; the better answer may well be the longer one.",
         ));
     }
-    blocks
+    if let Some(plot) = figures::position(win_rates) {
+        blocks.push(Block::figure(&plot)?);
+    }
+    Ok(blocks)
 }
 
 /// The judge's model, in a few words.

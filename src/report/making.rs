@@ -1,98 +1,39 @@
 //! The sections that say what the models were made from, at what cost, and how far from the paper.
 use super::{
-    curation, deviations,
-    document::{Block, Figure, Section, Table},
-    plot,
+    contamination, curation, data, deviations,
+    document::{Block, Section, Table},
+    figures, published,
     run::Run,
+    win_rates::WinRates,
     words,
 };
-use crate::record::{Pair, TrainingStep};
+use crate::record::TrainingStep;
 
-pub(super) fn sections(run: &Run) -> anyhow::Result<Vec<Section>> {
+pub(super) fn sections(run: &Run, win_rates: &WinRates) -> anyhow::Result<Vec<Section>> {
     Ok(vec![
         Section { id: "curation", title: "Curation", blocks: curation::blocks(run)? },
-        Section { id: "data", title: "Data", blocks: data(run)? },
+        Section { id: "data", title: "Data", blocks: data::blocks(run, win_rates)? },
         Section { id: "training", title: "Training", blocks: training(run)? },
+        Section {
+            id: "contamination",
+            title: "Contamination",
+            blocks: contamination::blocks(run)?,
+        },
         Section { id: "paper", title: "Where it differs from the paper", blocks: paper(run) },
+        Section {
+            id: "published",
+            title: "Published, not measured here",
+            blocks: published::blocks()?,
+        },
     ])
 }
 
 /// The sections at the end of the report.
-pub(super) fn colophon(run: &Run) -> Vec<Section> {
-    vec![
-        Section { id: "stages", title: "Stages", blocks: stages(run) },
+pub(super) fn colophon(run: &Run) -> anyhow::Result<Vec<Section>> {
+    Ok(vec![
+        Section { id: "stages", title: "Stages", blocks: stages(run)? },
         Section { id: "provenance", title: "Provenance", blocks: provenance(run) },
-    ]
-}
-
-fn data(run: &Run) -> anyhow::Result<Vec<Block>> {
-    let mut blocks = Vec::new();
-    if let Some(corpus) = run.done.iter().find(|done| done.id == "corpus") {
-        let mut table = Table::new(&["Segments of the corpus", "Count#", "Share#"]);
-        let all = corpus.counts.rows_in;
-        let mut push = |what: String, rows: usize| {
-            let share = if all == 0 { 0.0 } else { rows as f64 / all as f64 };
-            table.rows.push(vec![what, words::count(rows), words::percent(share)]);
-        };
-        push("Kept".into(), corpus.counts.kept);
-        for (reason, &rows) in &corpus.counts.dropped {
-            push(format!("Dropped: {}", reason.replace('_', " ")), rows);
-        }
-        if corpus.counts.failed > 0 {
-            push("Failed".into(), corpus.counts.failed);
-        }
-        push("All".into(), all);
-        blocks.push(Block::Table(table));
-    }
-    let mut table = Table::new(&[
-        "Pairs",
-        "Count#",
-        "Instruction#",
-        "Output#",
-        "Paper: instruction#",
-        "Paper: output#",
-    ]);
-    let mut push = |name: String, pairs: &[(usize, usize)], paper: [&str; 2]| {
-        let lengths = |pick: fn(&(usize, usize)) -> usize| -> Vec<f64> {
-            pairs.iter().map(|pair| pick(pair) as f64).collect()
-        };
-        table.rows.push(vec![
-            name,
-            words::count(pairs.len()),
-            words::mean_and_deviation(&lengths(|pair| pair.0)),
-            words::mean_and_deviation(&lengths(|pair| pair.1)),
-            paper[0].into(),
-            paper[1].into(),
-        ]);
-    };
-    push("Seed".into(), &lengths(&run.seed_pairs()?), ["148 ± 322", "1,072 ± 818"]);
-    let augmented: Vec<(usize, usize)> = run
-        .augmented()?
-        .iter()
-        .filter_map(|row| {
-            let instruction = row.instruction.as_ref()?;
-            Some((instruction.chars().count(), row.output.chars().count()))
-        })
-        .collect();
-    push("Augmented, all".into(), &augmented, ["352 ± 134", "1,722 ± 653"]);
-    for model in run.models().iter().skip(1) {
-        let curated = lengths(&run.curated_pairs(model)?);
-        if !curated.is_empty() {
-            push(format!("Curated, for {model}"), &curated, ["115 ± 175", "1,663 ± 616"]);
-        }
-    }
-    blocks.push(Block::Table(table));
-    blocks.push(Block::paragraph(
-        "Lengths in characters, mean ± standard deviation. The paper's curated set is its A5 of the second iteration (Table 2).",
-    ));
-    Ok(blocks)
-}
-
-fn lengths(pairs: &[Pair]) -> Vec<(usize, usize)> {
-    pairs
-        .iter()
-        .map(|pair| (pair.instruction.chars().count(), pair.output.chars().count()))
-        .collect()
+    ])
 }
 
 fn training(run: &Run) -> anyhow::Result<Vec<Block>> {
@@ -159,12 +100,7 @@ fn training(run: &Run) -> anyhow::Result<Vec<Block>> {
         "Trained: share of the tokens that carry a label, those of outputs and ends of turns. Loss: mean negative log-likelihood of a trained token, in nats.",
     ));
     if !curves.is_empty() {
-        blocks.push(Block::Figure(Figure {
-            svg: plot::losses(&curves)?,
-            file: None,
-            title: "Training loss",
-            caption: "Loss at each optimiser step, one training run a model.".into(),
-        }));
+        blocks.push(Block::figure(&figures::losses(&curves))?);
     }
     Ok(blocks)
 }
@@ -188,7 +124,7 @@ fn paper(run: &Run) -> Vec<Block> {
     ]
 }
 
-fn stages(run: &Run) -> Vec<Block> {
+fn stages(run: &Run) -> anyhow::Result<Vec<Block>> {
     let mut table =
         Table::new(&["Stage", "Rows in#", "Kept#", "Dropped#", "Failed#", "Wall time#"]);
     for done in &run.done {
@@ -218,7 +154,11 @@ fn stages(run: &Run) -> Vec<Block> {
     if !left.is_empty() {
         blocks.push(Block::paragraph(format!("Still to do: {}.", words::list(&left))));
     }
-    blocks
+    if !run.done.is_empty() {
+        let taken = run.done.iter().map(|done| (done.id.clone(), done.seconds));
+        blocks.push(Block::figure(&figures::stage_times(&taken.collect::<Vec<_>>()))?);
+    }
+    Ok(blocks)
 }
 
 fn provenance(run: &Run) -> Vec<Block> {

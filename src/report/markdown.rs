@@ -5,7 +5,10 @@ use super::{
 };
 
 pub(super) fn render(name: &str, headline: &str, progress: &str, sections: &[Section]) -> String {
-    let mut text = format!("# {}\n\n**{}**\n\n{progress}\n", escape(name), escape(headline));
+    let mut text = format!("# {}\n\n**{}**\n", escape(name), escape(headline));
+    if !progress.is_empty() {
+        text.push_str(&format!("\n{progress}\n"));
+    }
     for section in sections {
         text.push_str(&format!("\n## {}\n", section.title));
         for block in &section.blocks {
@@ -22,9 +25,7 @@ pub(super) fn render(name: &str, headline: &str, progress: &str, sections: &[Sec
                 }
                 Block::Table(table) => text.push_str(&render_table(table)),
                 Block::Figure(figure) => {
-                    if let Some(file) = figure.file {
-                        text.push_str(&format!("![{}]({file})\n\n", figure.title));
-                    }
+                    text.push_str(&format!("![{}](plots/{}.svg)\n\n", figure.title, figure.name));
                     text.push_str(&format!("*{}*\n", escape(&figure.caption)));
                 }
             }
@@ -45,7 +46,7 @@ fn render_table(table: &Table) -> String {
 }
 
 /// Text that Markdown shows as it is: no markup, no HTML, no second line.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in words::visible(text).chars() {
         match character {

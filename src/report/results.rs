@@ -1,9 +1,9 @@
 //! The sections that answer "did it get better?".
 use super::{
-    document::{Block, Drawn, Figure, Section, Table},
-    judge_card, plot,
+    document::{Block, Drawn, Section, Table},
+    figures, judge_card,
     run::Run,
-    verdict,
+    timeline, verdict,
     win_rates::{Comparison, WinRates},
     words,
 };
@@ -13,11 +13,13 @@ pub(super) fn sections(run: &Run, win_rates: &WinRates) -> anyhow::Result<Vec<Se
         Section { id: "verdict", title: "Verdict", blocks: verdicts(run, win_rates) },
         Section { id: "win-rates", title: "Win rates", blocks: table_and_plot(win_rates)? },
     ];
-    if !win_rates.differences.is_empty() {
+    if let Some(timeline) = timeline::table(run, win_rates)? {
+        let mut blocks = vec![Block::Table(timeline)];
+        blocks.extend(differences(win_rates));
         sections.push(Section {
             id: "differences",
             title: "From one iteration to the next",
-            blocks: differences(win_rates),
+            blocks,
         });
     }
     if win_rates.comparisons.iter().any(|comparison| comparison.slices.len() > 1) {
@@ -26,7 +28,7 @@ pub(super) fn sections(run: &Run, win_rates: &WinRates) -> anyhow::Result<Vec<Se
     sections.push(Section {
         id: "judge",
         title: "The judge",
-        blocks: judge_card::blocks(run, win_rates),
+        blocks: judge_card::blocks(run, win_rates)?,
     });
     Ok(sections)
 }
@@ -56,12 +58,12 @@ fn table_and_plot(win_rates: &WinRates) -> anyhow::Result<Vec<Block>> {
         "Missing#",
         "Win rate#",
         "95% interval#",
-        "Wins#",
-        "Ties#",
-        "Losses#",
+        "At equal length#",
+        "Won : tied : lost#",
         "p (Holm)#",
         "Characters#",
         "Cut#",
+        "Judging#",
     ]);
     for comparison in &win_rates.comparisons {
         table.rows.push(row(comparison));
@@ -69,17 +71,11 @@ fn table_and_plot(win_rates: &WinRates) -> anyhow::Result<Vec<Block>> {
     }
     Ok(vec![
         Block::Table(table),
-        Block::Figure(Figure {
-            svg: plot::win_rates(win_rates, &judged(&win_rates.comparisons))?,
-            file: Some("win_rate_by_iteration.svg"),
-            title: "Win rate by iteration",
-            caption: format!(
-                "Win rate of each iteration with its 95% interval, {}. The dashed line at 50% is a draw.",
-                judged(&win_rates.comparisons)
-            ),
-        }),
+        Block::figure(&figures::win_rates(win_rates))?,
+        Block::figure(&figures::forest(win_rates)?)?,
+        Block::figure(&figures::outcomes(win_rates)?)?,
         Block::paragraph(
-            "Win rate: mean over prompts of the score, where a win is 1, a tie 1/2, a loss 0; how the looks of the judge make one score is said below, under The judge. A prompt is won when its score is above 1/2. Interval: Wilson's, for the effective number of prompts. p: exact sign-flip test against 50%, Holm-corrected for all comparisons of the recipe. Characters: mean length of an answer, candidate : baseline. Cut: answers that reached the token limit, candidate : baseline.",
+            "Win rate: mean over prompts of the score, where a win is 1, a tie 1/2, a loss 0; how the looks of the judge make one score is said below, under The judge. A prompt is won when its score is above 1/2. Interval: Wilson's, for the effective number of prompts. At equal length: by AlpacaEval's regression with length alone, without difficulties, with a bootstrap's interval; a guess where one side is nearly always the longer. p: exact sign-flip test against 50%, Holm-corrected for all comparisons of the recipe. Characters: mean length of an answer, candidate : baseline. Cut: answers that reached the token limit, candidate : baseline. Judging: its wall time.",
         ),
     ])
 }
@@ -95,9 +91,10 @@ fn row(comparison: &Comparison) -> Vec<String> {
         words::count(comparison.missing),
         or_none(win_rate.map(|estimate| words::percent(estimate.point))),
         or_none(win_rate.map(words::interval)),
-        words::count(comparison.wins),
-        words::count(comparison.ties),
-        words::count(comparison.losses),
+        or_none(comparison.at_equal_length.as_ref().map(|controlled| {
+            format!("{} {}", words::percent(controlled.point), words::interval(controlled))
+        })),
+        format!("{} : {} : {}", comparison.wins, comparison.ties, comparison.losses),
         or_none(win_rate.map(|_| words::p_value(comparison.p_holm))),
         format!(
             "{} : {}",
@@ -105,30 +102,28 @@ fn row(comparison: &Comparison) -> Vec<String> {
             characters(comparison.baseline_characters)
         ),
         format!("{} : {}", comparison.candidate_truncated, comparison.baseline_truncated),
+        words::duration(comparison.judging_seconds),
     ]
 }
 
-fn drawn(estimate: &crate::stats::Estimate) -> Drawn {
-    let tenths = |share: f64| (1000.0 * share).round() / 10.0;
-    Drawn {
-        lower: tenths(estimate.lower),
-        point: tenths(estimate.point),
-        upper: tenths(estimate.upper),
-    }
+pub(super) fn drawn(estimate: &crate::stats::Estimate) -> Drawn {
+    on_axis(estimate, |share| 100.0 * share)
 }
 
-/// `n = 48 prompts`, or the range where comparisons differ.
-fn judged(comparisons: &[Comparison]) -> String {
-    let n = || {
-        comparisons.iter().map(|comparison| comparison.win_rate.map_or(0, |estimate| estimate.n))
-    };
-    match (n().min().unwrap_or(0), n().max().unwrap_or(0)) {
-        (least, most) if least == most => format!("n = {} prompts", words::count(most)),
-        (least, most) => format!("n = {} to {} prompts", words::count(least), words::count(most)),
-    }
+/// A difference of shares from -50 to +50 points; what lies beyond is cut.
+pub(super) fn drawn_difference(estimate: &crate::stats::Estimate) -> Drawn {
+    on_axis(estimate, |difference| 50.0 + 100.0 * difference)
+}
+
+fn on_axis(estimate: &crate::stats::Estimate, place: fn(f64) -> f64) -> Drawn {
+    let at = |value: f64| ((10.0 * place(value)).round() / 10.0).clamp(0.0, 100.0);
+    Drawn { lower: at(estimate.lower), point: at(estimate.point), upper: at(estimate.upper) }
 }
 
 fn differences(win_rates: &WinRates) -> Vec<Block> {
+    if win_rates.differences.is_empty() {
+        return Vec::new();
+    }
     let mut table = Table::new(&[
         "Win rate against the base model",
         "n#",
@@ -154,7 +149,9 @@ fn differences(win_rates: &WinRates) -> Vec<Block> {
             words::p_value(difference.p_holm),
             format!("{:.1}", 100.0 * paired.minimum_detectable),
         ]);
+        table.intervals.push(Some(drawn_difference(&paired.difference)));
     }
+    table.axis = ["\u{2212}50", "0", "+50"];
     vec![
         Block::Table(table),
         Block::paragraph(

@@ -65,6 +65,11 @@ impl Run {
         self.done.iter().any(|done| done.id == stage)
     }
 
+    /// Wall time of a finished stage; 0 if it is not.
+    pub(super) fn seconds(&self, stage: &str) -> f64 {
+        self.done.iter().filter(|done| done.id == stage).map(|done| done.seconds).sum()
+    }
+
     /// Everyone who answers the eval set: the base model, the baselines from outside, M0, M1, ...
     pub(super) fn contestants(&self) -> Vec<String> {
         let rivals = self.recipe.evaluate.rivals().map(|rival| baseline_name(rival).to_owned());

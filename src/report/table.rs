@@ -79,7 +79,7 @@ fn row(comparison: &Comparison) -> Vec<String> {
 }
 
 /// Rows in columns as wide as their widest cell: the first `left` flush left, the others right.
-fn aligned(rows: Vec<Vec<String>>, left: usize) -> String {
+pub(super) fn aligned(rows: Vec<Vec<String>>, left: usize) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter()

@@ -4,16 +4,16 @@ use std::fs;
 use super::{
     WinRates, build,
     fabricated::{self, Kind, contents},
-    table, win_rates,
+    table, win_rates, words,
 };
 use crate::recipe::JudgeMethod;
 
-fn numbers(kind: Kind) -> WinRates {
+pub(super) fn numbers(kind: Kind) -> WinRates {
     win_rates(fabricated::run(kind).path()).unwrap()
 }
 
 /// One file of the report.
-fn built(kind: Kind, file: &str) -> String {
+pub(super) fn built(kind: Kind, file: &str) -> String {
     let run = fabricated::run(kind);
     build(run.path()).unwrap();
     fs::read_to_string(run.path().join("report").join(file)).unwrap()
@@ -81,14 +81,31 @@ fn the_same_run_gives_the_same_bytes() {
     let report = run.path().join("report");
     let first = contents(&report);
     let names: Vec<&str> = first.iter().map(|(name, _)| name.as_str()).collect();
+    let plots = names.iter().filter_map(|name| name.strip_prefix("plots/")?.strip_suffix(".png"));
     assert_eq!(
-        names,
+        plots.collect::<Vec<_>>(),
+        [
+            "cost",
+            "forest",
+            "lengths",
+            "losses",
+            "outcomes",
+            "position",
+            "ratings",
+            "scaling",
+            "win_rate_by_iteration"
+        ]
+    );
+    assert_eq!(
+        names.iter().copied().filter(|name| !name.starts_with("plots/")).collect::<Vec<_>>(),
         [
             "index.html",
-            "ratings_by_iteration.svg",
+            "leaderboard.csv",
+            "model_card.md",
+            "report.json",
             "report.md",
-            "win_rate_by_iteration.svg",
-            "win_rates.csv"
+            "win_rates.csv",
+            "win_rates.tex"
         ]
     );
     assert_eq!(written.len(), names.len());
@@ -145,17 +162,101 @@ fn an_unfinished_run_shows_what_is_finished() {
     assert!(win_rates(run.path()).unwrap().comparisons.is_empty());
 }
 
+/// The text of a page's element, between its opening and its closing tag.
+fn inside<'a>(page: &'a str, open: &str, close: &str) -> &'a str {
+    let (_, rest) = page.split_once(open).unwrap();
+    rest.split_once(close).unwrap().0
+}
+
 #[test]
 fn what_models_wrote_cannot_act_on_the_page() {
     let page = built(Kind::default(), "index.html");
-    assert!(page.contains("&lt;script&gt;alert(1)&lt;&#x2f;script&gt; &amp; &quot;quoted&quot;"));
-    assert!(page.contains("⟨U+202E⟩reversed⟨U+202C⟩ ⟨U+0000⟩end {{ 7 * 7 }}"));
-    assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("@import"));
+    let data = inside(&page, "<script type=\"application/json\" id=\"judgments\">", "</script>");
+    let own = inside(&page, "<script>", "</script>");
+    assert_eq!(page.matches("<script").count(), 2, "the data and our own script");
+    assert_eq!(own, super::embed::SCRIPT);
+    assert!(page.contains(&format!("script-src {}\"", super::embed::script_source())));
+    assert!(!data.contains('<'));
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    let texts: Vec<&str> =
+        data["texts"].as_array().unwrap().iter().filter_map(|text| text.as_str()).collect();
+    let hostile = words::visible(fabricated::HOSTILE);
+    assert!(hostile.starts_with("<script>alert(1)</script>"));
+    assert!(hostile.ends_with("⟨U+202E⟩reversed⟨U+202C⟩ ⟨U+0000⟩end {{ 7 * 7 }}"));
+    assert!(texts.contains(&hostile.as_str()));
+    let without = page.replace(own, "");
+    assert!(!without.contains(" src=") && !page.contains("@import"));
     assert!(!page.chars().any(|character| {
         (character.is_control() && character != '\n') || character == '\u{202E}'
     }));
     let outside = page.replace("http://www.w3.org/2000/svg", "");
     assert!(!outside.contains("http://") && !outside.contains("https://"), "no request leaves");
+    // What the template writes is escaped too.
+    let run = fabricated::run(Kind::default());
+    let prompts = run.path().join("prompts.jsonl");
+    let text = fs::read_to_string(&prompts).unwrap();
+    assert!(text.contains("\"facts\""));
+    fs::write(&prompts, text.replace("\"facts\"", "\"<script>alert(1)</script>\"")).unwrap();
+    build(run.path()).unwrap();
+    let page = fs::read_to_string(run.path().join("report/index.html")).unwrap();
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;&#x2f;script&gt;"));
+    assert_eq!(page.matches("<script").count(), 2);
+}
+
+#[test]
+fn every_judgment_can_be_browsed_and_each_text_is_there_once() {
+    let page = built(Kind::default(), "index.html");
+    let data = inside(&page, "id=\"judgments\">", "</script>");
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    let comparisons = data["comparisons"].as_array().unwrap();
+    assert_eq!(comparisons.len(), 5);
+    for comparison in comparisons {
+        let items = comparison["items"].as_array().unwrap();
+        assert_eq!(items.len(), 48);
+        assert_eq!(items.iter().filter(|item| item["score"].is_null()).count(), 3);
+        for look in items.iter().flat_map(|item| item["looks"].as_array().unwrap()) {
+            let text = look["text"].as_u64().unwrap() as usize;
+            assert!(data["texts"][text].is_string());
+        }
+    }
+    let texts = data["texts"].as_array().unwrap();
+    let distinct: std::collections::BTreeSet<&str> =
+        texts.iter().map(|text| text.as_str().unwrap()).collect();
+    assert_eq!(distinct.len(), texts.len());
+    // Answers that nobody has judged yet can be read.
+    let page = built(Kind { until: Some("M0/generate"), ..Kind::default() }, "index.html");
+    let data = inside(&page, "id=\"judgments\">", "</script>");
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    let items = data["comparisons"][0]["items"].as_array().unwrap();
+    assert!(items.len() == 48 && items.iter().all(|item| item["looks"] == serde_json::json!([])));
+    let page = built(Kind { until: Some("seed"), ..Kind::default() }, "index.html");
+    assert!(!page.contains("id=\"judgments\"") && page.contains("No comparison is finished yet."));
+}
+
+#[test]
+fn the_top_answers_the_four_questions() {
+    let page = built(Kind { agreement: Some(0.6), ..Kind::default() }, "index.html");
+    let facts = inside(&page, "<dl class=\"facts\">", "</dl>");
+    let strip = |html: &str| -> Vec<String> {
+        html.split('<')
+            .filter_map(|part| Some(part.split_once('>')?.1.trim().to_owned()))
+            .filter(|text| !text.is_empty())
+            .collect()
+    };
+    insta::assert_snapshot!(strip(facts).join("\n"), @r"
+    Is M2 better than M1?
+    Not shown
+    Win rate 37.8% [26.8, 50.2], n = 45; p = 0.160 allowing for 5 comparisons.
+    What did M2 gain on M1?
+    −4.4 points
+    [−20.0, +11.3] in the win rate against the base model, paired over 45 prompts; p = 0.681. This many prompts show a true difference of 22.4 points four times in five.
+    Can the judge be believed?
+    Hardly
+    It sides with most people on 64.0% [60.0, 68.0] of 600 pairs. It is also a contestant: the base model. It keeps its verdict when the answers change places on 76.7% [62.3, 86.8] of 43 prompts.
+    At what cost?
+    5 h 22 min
+    Wall time of 18 stages on CPU; 2 h 06 min of it for M2. Without the time before an interruption.
+    ");
 }
 
 #[test]
@@ -221,21 +322,35 @@ fn the_markdown_reads_well() {
 
     ## Win rates
 
-    | Candidate | Baseline | n | Missing | Win rate | 95% interval | Wins | Ties | Losses | p (Holm) | Characters | Cut |
+    | Candidate | Baseline | n | Missing | Win rate | 95% interval | At equal length | Won : tied : lost | p (Holm) | Characters | Cut | Judging |
     | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-    | M0 | base | 45 | 3 | 56.7% | \[43.7, 68.8\] | 21 | 9 | 15 | 0.405 | 187 : 574 | 0 : 4 |
-    | M1 | base | 45 | 3 | 76.7% | \[65.9, 84.8\] | 28 | 13 | 4 | &lt; 0.001 | 255 : 574 | 0 : 4 |
-    | M1 | M0 | 45 | 3 | 73.3% | \[62.8, 81.7\] | 25 | 16 | 4 | &lt; 0.001 | 255 : 187 | 0 : 0 |
-    | M2 | base | 45 | 3 | 72.2% | \[60.3, 81.7\] | 27 | 11 | 7 | 0.002 | 323 : 574 | 4 : 4 |
-    | M2 | M1 | 45 | 3 | 37.8% | \[26.8, 50.2\] | 11 | 12 | 22 | 0.160 | 323 : 255 | 4 : 0 |
+    | M0 | base | 45 | 3 | 56.7% | \[43.7, 68.8\] | 50.0% \[44.1, 55.9\] | 21 : 9 : 15 | 0.405 | 187 : 574 | 0 : 4 | 1 h 02 min |
+    | M1 | base | 45 | 3 | 76.7% | \[65.9, 84.8\] | 50.0% \[34.9, 65.1\] | 28 : 13 : 4 | &lt; 0.001 | 255 : 574 | 0 : 4 | 1 h 02 min |
+    | M1 | M0 | 45 | 3 | 73.3% | \[62.8, 81.7\] | 50.7% \[21.8, 79.1\] | 25 : 16 : 4 | &lt; 0.001 | 255 : 187 | 0 : 0 | 1 h 02 min |
+    | M2 | base | 45 | 3 | 72.2% | \[60.3, 81.7\] | 50.0% \[37.4, 62.6\] | 27 : 11 : 7 | 0.002 | 323 : 574 | 4 : 4 | 1 h 02 min |
+    | M2 | M1 | 45 | 3 | 37.8% | \[26.8, 50.2\] | 52.2% \[24.6, 78.5\] | 11 : 12 : 22 | 0.160 | 323 : 255 | 4 : 0 | 1 h 02 min |
 
-    ![Win rate by iteration](win_rate_by_iteration.svg)
+    ![Win rate by iteration](plots/win_rate_by_iteration.svg)
 
     *Win rate of each iteration with its 95% interval, n = 45 prompts. The dashed line at 50% is a draw.*
 
-    Win rate: mean over prompts of the score, where a win is 1, a tie 1/2, a loss 0; how the looks of the judge make one score is said below, under The judge. A prompt is won when its score is above 1/2. Interval: Wilson's, for the effective number of prompts. p: exact sign-flip test against 50%, Holm-corrected for all comparisons of the recipe. Characters: mean length of an answer, candidate : baseline. Cut: answers that reached the token limit, candidate : baseline.
+    ![Win rates against all baselines](plots/forest.svg)
+
+    *Every comparison with its 95% interval, n = 45 prompts. The dashed line at 50% is a draw.*
+
+    ![Won, tied and lost](plots/outcomes.svg)
+
+    *Prompts won, tied and lost, n = 45 prompts; the upright mark is the win rate, in which a tie counts half, with its 95% interval.*
+
+    Win rate: mean over prompts of the score, where a win is 1, a tie 1/2, a loss 0; how the looks of the judge make one score is said below, under The judge. A prompt is won when its score is above 1/2. Interval: Wilson's, for the effective number of prompts. At equal length: by AlpacaEval's regression with length alone, without difficulties, with a bootstrap's interval; a guess where one side is nearly always the longer. p: exact sign-flip test against 50%, Holm-corrected for all comparisons of the recipe. Characters: mean length of an answer, candidate : baseline. Cut: answers that reached the token limit, candidate : baseline. Judging: its wall time.
 
     ## From one iteration to the next
+
+    | Model | Seed pairs | Curated pairs | Win rate against base | Gain on the one before | 95% interval | Better? | Time |
+    | --- | ---: | ---: | ---: | ---: | ---: | --- | ---: |
+    | M0 | 40 | 0 | 56.7% \[43.7, 68.8\], n = 45 | n/a | n/a | n/a | 1 h 05 min |
+    | M1 | 40 | 20 | 76.7% \[65.9, 84.8\], n = 45 | +20.0 points | \[+2.8, +36.1\] | not shown | 2 h 07 min |
+    | M2 | 40 | 20 | 72.2% \[60.3, 81.7\], n = 45 | −4.4 points | \[−20.0, +11.3\] | not shown | 2 h 06 min |
 
     | Win rate against the base model | n | Points | 95% interval | Correlation | p | p (Holm) | Detectable |
     | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |

@@ -141,6 +141,7 @@ fn conclusion(shown: Shown, interval_excludes_even: bool, p_holm: f64, family: u
     }
 }
 
-fn named(baseline: &str) -> String {
+/// A baseline as a sentence calls it.
+pub(super) fn named(baseline: &str) -> String {
     if baseline == "base" { "the base model".into() } else { baseline.to_owned() }
 }

@@ -1,7 +1,13 @@
 //! Verdicts to numbers: one score a prompt, then estimates over prompts. Knows no page.
 use std::collections::BTreeMap;
 
-use super::{judge_card, run::Run};
+use serde::Serialize;
+
+use super::{
+    judge_card,
+    leanings::{Leanings, leanings},
+    run::Run,
+};
 use crate::{
     judge,
     recipe::Score,
@@ -10,7 +16,7 @@ use crate::{
 };
 
 /// Every finished comparison of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct WinRates {
     /// The recipe's name.
     pub name: String,
@@ -33,7 +39,7 @@ pub struct WinRates {
 /// A prompt's score is the mean of its verdicts' (a win is 1, a tie 1/2, a loss 0), so both orders
 /// together count once. A prompt is scored only if all its verdicts could be read: one order alone
 /// would carry the judge's preference for a position into the score.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     pub candidate: String,
     pub baseline: String,
@@ -43,6 +49,8 @@ pub struct Comparison {
     pub missing: usize,
     /// Mean score: (wins + ties / 2) / judged, over verdicts. `n` counts prompts.
     pub win_rate: Option<Estimate>,
+    /// The win rate as it would be if both answers were equally long, by our own fit of length alone.
+    pub at_equal_length: Option<Estimate>,
     /// The mean score if every missing verdict were a loss, and if it were a win.
     pub bounds: (f64, f64),
     /// Prompts with a score above, at and below 1/2.
@@ -57,6 +65,12 @@ pub struct Comparison {
     pub order_consistency: Option<Estimate>,
     /// How often the answer shown first wins, ties counting half: 1/2 for a judge without bias.
     pub first_position: Option<Estimate>,
+    /// How often the longer answer wins, and the one of two that has a list; prompts with an outcome only.
+    pub longer_wins: Option<Estimate>,
+    pub list_wins: Option<Estimate>,
+    /// Wall time of the judging.
+    #[serde(skip)]
+    pub judging_seconds: f64,
     /// Mean length of the answers, in characters (Unicode scalar values).
     pub candidate_characters: Option<f64>,
     pub baseline_characters: Option<f64>,
@@ -68,11 +82,12 @@ pub struct Comparison {
     /// By dataset of the eval set, sorted.
     pub slices: Vec<Slice>,
     /// By prompt id.
+    #[serde(skip)]
     pub scores: BTreeMap<String, f64>,
 }
 
 /// The win rate on one part of the eval set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Slice {
     pub dataset: String,
     pub win_rate: Option<Estimate>,
@@ -80,7 +95,7 @@ pub struct Slice {
 }
 
 /// How much better one iteration does against the base model than the one before, prompt by prompt.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Difference {
     pub candidate: String,
     pub before: String,
@@ -95,7 +110,9 @@ pub(super) fn win_rates(run: &Run) -> anyhow::Result<WinRates> {
     for (iteration, model) in models.iter().enumerate() {
         for (of, baseline) in run.baselines(iteration) {
             if let Some(judgments) = run.judgments(model, &of)? {
-                comparisons.push(compare(run, model, &baseline, &judgments));
+                let mut comparison = compare(run, model, &baseline, &judgments);
+                comparison.judging_seconds = run.seconds(&format!("{model}/judge-{of}"));
+                comparisons.push(comparison);
             }
         }
     }
@@ -159,6 +176,7 @@ fn compare(run: &Run, candidate: &str, baseline: &str, judgments: &[Judgment]) -
     let none = BTreeMap::new();
     let answers = |model: &str| run.answers.get(model).unwrap_or(&none);
     let (ours, theirs) = (answers(candidate), answers(baseline));
+    let Leanings { at_equal_length, longer_wins, list_wins } = leanings(&scores, ours, theirs);
     Comparison {
         candidate: candidate.to_owned(),
         baseline: baseline.to_owned(),
@@ -173,6 +191,10 @@ fn compare(run: &Run, candidate: &str, baseline: &str, judgments: &[Judgment]) -
         p_holm: p,
         order_consistency: order_consistency(&by_prompt),
         first_position: first_position(&by_prompt),
+        at_equal_length,
+        longer_wins,
+        list_wins,
+        judging_seconds: 0.0,
         candidate_characters: mean_characters(ours),
         baseline_characters: mean_characters(theirs),
         candidate_truncated: truncated(ours),

@@ -26,7 +26,12 @@ pub(crate) fn estimate_or_none(value: Option<&Estimate>) -> String {
 
 /// A difference of shares in percentage points, signed: `+2.1`.
 pub(crate) fn points(difference: f64) -> String {
-    let tenths = (1000.0 * difference).round() / 10.0;
+    signed(100.0 * difference)
+}
+
+/// A number with its sign and one decimal: `−2.1`.
+pub(crate) fn signed(number: f64) -> String {
+    let tenths = (10.0 * number).round() / 10.0;
     match tenths {
         0.0 => "0.0".into(),
         above if above > 0.0 => format!("+{above:.1}"),

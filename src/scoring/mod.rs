@@ -155,6 +155,23 @@ impl Standing {
         let won = self.wins as f64 + self.ties as f64 / 2.0;
         (self.total > 0).then(|| won / self.total as f64)
     }
+
+    /// The cells of a leaderboard's row, by column; `mode` is AlpacaEval's word for where it comes from.
+    pub fn cells(&self, mode: &str) -> Vec<(&'static str, String)> {
+        let percent =
+            |share: Option<f64>| share.map_or(String::new(), |share| (100.0 * share).to_string());
+        vec![
+            ("win_rate", percent(self.win_rate.map(|estimate| estimate.point))),
+            ("standard_error", percent(self.standard_error)),
+            ("n_wins", self.wins.to_string()),
+            ("n_wins_base", self.losses.to_string()),
+            ("n_draws", self.ties.to_string()),
+            ("n_total", self.total.to_string()),
+            ("discrete_win_rate", percent(self.discrete_win_rate())),
+            ("mode", mode.to_owned()),
+            ("avg_length", self.average_length.map_or(String::new(), |length| length.to_string())),
+        ]
+    }
 }
 
 /// A contest with its prompts.

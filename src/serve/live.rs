@@ -72,7 +72,6 @@ impl Site {
             _ => {
                 let served = Served {
                     top: self.top(run)?,
-                    policy: pages::REPORT_POLICY.to_owned(),
                     style: include_str!("pages/live.css").to_owned(),
                     script: "/assets/live.js".to_owned(),
                 };
@@ -169,7 +168,7 @@ impl Speed {
 }
 
 fn report_page(page: String) -> Response {
-    Response::html(page).with("content-security-policy", pages::REPORT_POLICY.to_owned())
+    Response::html(page).with("content-security-policy", report::served_policy())
 }
 
 /// Sizes and times of all files that a run is read from.

@@ -8,9 +8,6 @@ use super::http::Response;
 /// Nothing but this server's own style and script, and no frame around it.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The report brings its style along, and asks how the run goes on.
-pub(super) const REPORT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'";
-
 const TEMPLATES: [(&str, &str); 6] = [
     ("base.html", include_str!("pages/base.html")),
     ("choose.html", include_str!("pages/choose.html")),

@@ -2,13 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod batch;
+mod browser;
 mod chat;
 mod check;
 mod contestants;
 mod eval;
 mod judgments;
 mod mistakes;
+mod models;
 mod quality;
+mod report;
 mod resume;
 mod serve;
 mod server;

@@ -108,3 +108,129 @@ pub(crate) fn write_weights(path: &Path, tensors: &Tensors) {
     });
     safetensors::serialize_to_file(views, None, path).unwrap();
 }
+
+/// The same model as a GGUF file of `f32`, with a tokenizer of single bytes.
+pub(crate) fn gguf(architecture: &str, cuts: &str) -> Vec<u8> {
+    let mut file = Gguf::default();
+    let tokens: Vec<String> = ["<unk>", "<s>", "</s>"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(('a'..='z').map(String::from))
+        .chain(('0'..='8').map(String::from))
+        .chain(["he", "Ġ"].map(str::to_owned))
+        .collect();
+    let types: Vec<u32> = (0..VOCABULARY as u32).map(|id| if id < 3 { 3 } else { 1 }).collect();
+    let template = "{% for m in messages %}<s>{{ m.content }}</s>{% endfor %}<s>";
+    file.text("general.architecture", architecture);
+    let numbers = [
+        ("embedding_length", HIDDEN),
+        ("feed_forward_length", WIDE),
+        ("block_count", 2),
+        ("attention.head_count", 4),
+        ("attention.head_count_kv", 2),
+        ("attention.key_length", 6),
+        ("context_length", 256),
+    ];
+    for (key, number) in numbers {
+        file.number(&format!("{architecture}.{key}"), number as u32);
+    }
+    file.key(&format!("{architecture}.attention.layer_norm_rms_epsilon"), 6);
+    file.head.extend(1e-5_f32.to_le_bytes());
+    file.text("tokenizer.ggml.model", "gpt2");
+    file.text("tokenizer.ggml.pre", cuts);
+    file.text("tokenizer.chat_template", template);
+    file.number("tokenizer.ggml.bos_token_id", 1);
+    file.number("tokenizer.ggml.eos_token_id", 2);
+    file.array("tokenizer.ggml.tokens", 8, tokens.len());
+    tokens.iter().for_each(|token| file.string(token));
+    file.array("tokenizer.ggml.token_type", 4, types.len());
+    types.iter().for_each(|kind| file.head.extend(kind.to_le_bytes()));
+    file.array("tokenizer.ggml.merges", 8, 1);
+    file.string("h e");
+    for (name, (shape, values)) in weights() {
+        file.tensor(&gguf_name(&name), &shape, &values);
+    }
+    file.bytes()
+}
+
+fn gguf_name(name: &str) -> String {
+    let parts = [
+        ("model.embed_tokens", "token_embd"),
+        ("model.norm", "output_norm"),
+        ("model.layers.", "blk."),
+        ("input_layernorm", "attn_norm"),
+        ("self_attn.q_proj", "attn_q"),
+        ("self_attn.k_proj", "attn_k"),
+        ("self_attn.v_proj", "attn_v"),
+        ("self_attn.o_proj", "attn_output"),
+        ("post_attention_layernorm", "ffn_norm"),
+        ("mlp.gate_proj", "ffn_gate"),
+        ("mlp.up_proj", "ffn_up"),
+        ("mlp.down_proj", "ffn_down"),
+    ];
+    parts.iter().fold(name.to_owned(), |name, (ours, theirs)| name.replace(ours, theirs))
+}
+
+/// A GGUF file, version 3, as it grows.
+#[derive(Default)]
+struct Gguf {
+    head: Vec<u8>,
+    keys: u64,
+    infos: Vec<u8>,
+    tensors: u64,
+    data: Vec<u8>,
+}
+
+impl Gguf {
+    fn string(&mut self, text: &str) {
+        self.head.extend((text.len() as u64).to_le_bytes());
+        self.head.extend(text.as_bytes());
+    }
+
+    fn key(&mut self, name: &str, kind: u32) {
+        self.keys += 1;
+        self.string(name);
+        self.head.extend(kind.to_le_bytes());
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        self.key(name, 8);
+        self.string(text);
+    }
+
+    fn number(&mut self, name: &str, number: u32) {
+        self.key(name, 4);
+        self.head.extend(number.to_le_bytes());
+    }
+
+    fn array(&mut self, name: &str, kind: u32, length: usize) {
+        self.key(name, 9);
+        self.head.extend(kind.to_le_bytes());
+        self.head.extend((length as u64).to_le_bytes());
+    }
+
+    fn tensor(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+        self.tensors += 1;
+        self.infos.extend((name.len() as u64).to_le_bytes());
+        self.infos.extend(name.as_bytes());
+        self.infos.extend((shape.len() as u32).to_le_bytes());
+        for size in shape.iter().rev() {
+            self.infos.extend((*size as u64).to_le_bytes());
+        }
+        self.infos.extend(0_u32.to_le_bytes());
+        self.infos.extend((self.data.len() as u64).to_le_bytes());
+        self.data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        self.data.resize(self.data.len().next_multiple_of(32), 0);
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        let mut bytes = b"GGUF\x03\x00\x00\x00".to_vec();
+        bytes.extend(self.tensors.to_le_bytes());
+        bytes.extend(self.keys.to_le_bytes());
+        bytes.extend(self.head);
+        bytes.extend(self.infos);
+        bytes.resize(bytes.len().next_multiple_of(32), 0);
+        bytes.extend(self.data);
+        bytes
+    }
+}

@@ -12,7 +12,7 @@ fn run_prints_the_table_on_stdout_and_the_path_on_stderr() {
     assert!(stdout.contains("18 of 18 stages done"), "{stdout}");
     assert!(stdout.lines().all(|line| line.chars().count() <= 80), "{stdout}");
     assert_eq!(stderr, "report: runs/scripted/report/index.html\n");
-    for name in ["index.html", "report.md", "win_rates.csv", "win_rate_by_iteration.svg"] {
+    for name in ["index.html", "report.md", "win_rates.csv", "plots/win_rate_by_iteration.svg"] {
         assert!(workplace.path("runs/scripted/report").join(name).exists(), "{name}");
     }
 }
@@ -77,6 +77,10 @@ fn a_plan_reads_well() {
 #[test]
 fn a_plan_is_what_a_run_does() {
     let workplace = Workplace::new();
+    let json = workplace.run(&["plan", "recipes/scripted.toml", "--format", "json"]);
+    assert!(
+        json.contains("\"stage\": \"M2/judge-previous\"") && json.contains("\"seconds\": null")
+    );
     let plan = workplace.run(&["plan", "recipes/scripted.toml"]);
     workplace.run(&["run", "recipes/scripted.toml"]);
     let stages = fs::read_to_string(workplace.path("runs/scripted/stages.jsonl")).unwrap();

@@ -188,15 +188,19 @@ impl Writer {
     }
 }
 
-/// Every file of a directory with its content, sorted.
+/// Every file below a directory with its content, sorted.
 pub(super) fn contents(directory: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut files: Vec<(String, Vec<u8>)> = fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap())
-        })
-        .collect();
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        match path.is_dir() {
+            true => files.extend(
+                contents(&path).into_iter().map(|(inner, text)| (format!("{name}/{inner}"), text)),
+            ),
+            false => files.push((name, fs::read(&path).unwrap())),
+        }
+    }
     files.sort();
     files
 }

@@ -7,12 +7,13 @@ mod sign_flip;
 
 pub use sign_flip::sign_flip;
 
+use serde::Serialize;
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, StudentsT};
 
 use super::{Estimate, difference, mean_and_deviation, minimum_detectable_effect};
 
 /// A difference taken prompt by prompt, which is far sharper than two intervals side by side.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Paired {
     /// Mean of a - b, in [-1, 1].
     pub difference: Estimate,

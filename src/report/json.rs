@@ -1,0 +1,24 @@
+//! `report.json`: the numbers for programs. `docs/formats.md` describes every key.
+use serde::Serialize;
+
+use super::win_rates::WinRates;
+
+/// The version of the keys: one that is added leaves it, one that changes its meaning raises it.
+const SCHEMA: &str = "spyhop report 1";
+
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    headline: &'a str,
+    #[serde(flatten)]
+    win_rates: &'a WinRates,
+}
+
+pub(super) fn render(headline: &str, win_rates: &WinRates) -> anyhow::Result<String> {
+    pretty(&Report { schema: SCHEMA, headline, win_rates })
+}
+
+/// Indented, and ended by a line end.
+pub(super) fn pretty(value: &impl Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
