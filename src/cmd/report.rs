@@ -44,8 +44,9 @@ pub(crate) struct ReportArgs {
     format: Format,
 }
 
+/// How the numbers of a report are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// For people, 80 columns wide
     Table,
     /// The content of report.json

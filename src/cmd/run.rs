@@ -1,11 +1,13 @@
 use std::{
+    fs,
     path::{Path, PathBuf},
     time::Instant,
 };
 
+use anyhow::Context;
 use spyhop::{iterate, recipe::Recipe, report, source};
 
-use super::{print, progress::Progress, say};
+use super::{print, progress::Progress, report::Format, say};
 
 /// Run a recipe: the whole loop, or what is left of it
 ///
@@ -19,6 +21,9 @@ pub(crate) struct RunArgs {
     /// The run's directory [default: runs/<name of the recipe>]
     #[arg(long)]
     out: Option<PathBuf>,
+    /// How the win rates are printed at the end
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
 }
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
@@ -28,7 +33,15 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let progress = Progress::new();
     let report_page =
         iterate::run(&recipe, &out, &source::cache_directory()?, &|event| progress.watch(event))?;
-    print(&report::table(&report::win_rates(&out)?))?;
+    let written = |name| {
+        let path = report_page.with_file_name(name);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    match args.format {
+        Format::Table => print(&report::table(&report::win_rates(&out)?))?,
+        Format::Json => print(written("report.json")?.trim_end())?,
+        Format::Csv => print(written("win_rates.csv")?.trim_end())?,
+    }
     say(&format!("report: {}", report_page.display()));
     let seconds = began.elapsed().as_secs();
     if seconds >= 10 {

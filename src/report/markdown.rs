@@ -5,10 +5,7 @@ use super::{
 };
 
 pub(super) fn render(name: &str, headline: &str, progress: &str, sections: &[Section]) -> String {
-    let mut text = format!("# {}\n\n**{}**\n", escape(name), escape(headline));
-    if !progress.is_empty() {
-        text.push_str(&format!("\n{progress}\n"));
-    }
+    let mut text = format!("# {}\n\n**{}**\n\n{progress}\n", escape(name), escape(headline));
     for section in sections {
         text.push_str(&format!("\n## {}\n", section.title));
         for block in &section.blocks {

@@ -126,6 +126,7 @@ impl Report {
         let texts = Texts {
             name: "comparison",
             headline: side_by_side::headline(&runs),
+            progress: words::counted(runs.len(), "run"),
             sections: side_by_side::sections(&runs)?,
             json: side_by_side::json(&runs)?,
             table: side_by_side::table(&runs),
@@ -143,6 +144,7 @@ impl Report {
         let texts = Texts {
             name: "judgments",
             headline: judged::headline(&groups),
+            progress: judged::progress(&groups),
             sections: judged::sections(&groups, ledger, rule)?,
             json: judged::json(&groups)?,
             table: judged::table(&groups),
@@ -203,6 +205,7 @@ impl Report {
 struct Texts {
     name: &'static str,
     headline: String,
+    progress: String,
     sections: Vec<Section>,
     json: String,
     table: String,
@@ -210,11 +213,11 @@ struct Texts {
 
 impl Texts {
     fn report(self, tables: impl IntoIterator<Item = (String, String)>) -> anyhow::Result<Report> {
-        let Self { name, headline, sections, json, table } = self;
+        let Self { name, headline, progress, sections, json, table } = self;
         let page = page::Page {
             name,
             headline: &headline,
-            progress: "",
+            progress: &progress,
             sections: &sections,
             facts: &[],
             samples: &samples::Samples::default(),
@@ -224,7 +227,7 @@ impl Texts {
         };
         let mut files = vec![
             ("index.html".to_owned(), page.render()?),
-            ("report.md".to_owned(), markdown::render(name, &headline, "", &sections)),
+            ("report.md".to_owned(), markdown::render(name, &headline, &progress, &sections)),
             ("report.json".to_owned(), json),
         ];
         files.extend(tables);

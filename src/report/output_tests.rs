@@ -197,7 +197,7 @@ fn published_figures_stand_beside_their_baseline_and_say_what_they_are() {
     "#);
     assert!(
         outcomes(&win_rates)
-            .contains(",\"humpback-65b against text-davinci-003, published\",won,66.700000,")
+            .contains("against text-davinci-003,published: humpback-65b,won,66.700000,")
     );
 }
 

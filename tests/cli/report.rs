@@ -121,7 +121,7 @@ fn files_of_judgments_have_a_report_too() {
     assert!(said.starts_with("exit 0"), "{said}");
     assert!(said.ends_with("report: report/index.html\n"), "{said}");
     let text = fs::read_to_string(workplace.path("report/report.md")).unwrap();
-    assert!(text.contains("**2 models against reference by someone.**"), "{text}");
+    assert!(text.contains("**Win rates against reference by someone.**\n\n2 models\n"), "{text}");
     assert!(text.contains("| bad minus good | 40 | −60.0 |"), "{text}");
     let board = fs::read_to_string(workplace.path("report/leaderboard.csv")).unwrap();
     let rows: Vec<&str> = board.lines().skip(1).collect();

@@ -63,7 +63,9 @@ fn killed_at_any_moment_it_ends_with_the_same_rows() {
             .unwrap();
         // Moments spread over the run: 130, 167, 204, ... milliseconds, and a little later each time, so
         // that a slow machine comes to its end too.
-        thread::sleep(Duration::from_millis(130 + 37 * (kills % 7) + 2 * kills));
+        thread::sleep(Duration::from_millis(
+            130 + 37 * (kills % 7) + 2 * kills + kills * kills / 40,
+        ));
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }

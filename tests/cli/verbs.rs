@@ -15,6 +15,8 @@ fn run_prints_the_table_on_stdout_and_the_path_on_stderr() {
     for name in ["index.html", "report.md", "win_rates.csv", "plots/win_rate_by_iteration.svg"] {
         assert!(workplace.path("runs/scripted/report").join(name).exists(), "{name}");
     }
+    let again = workplace.run(&["run", "recipes/scripted.toml", "--format", "json"]);
+    assert!(again.contains("\"schema\": \"spyhop report 1\""), "{again}");
 }
 
 #[test]

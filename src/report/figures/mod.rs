@@ -166,31 +166,23 @@ fn published_against(baseline: &str) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Wins, ties and losses, as in the paper's figure 4.
+/// Wins, ties and losses, by baseline, with those of the paper's figure 4.
 pub(super) fn outcomes(win_rates: &WinRates) -> anyhow::Result<Plot> {
     let mut rows = Vec::new();
-    for comparison in &win_rates.comparisons {
-        let Comparison { wins, ties, losses, win_rate, .. } = comparison;
-        let n = (wins + ties + losses).max(1) as f64;
-        let share = |count: usize| 100.0 * count as f64 / n;
-        let shares = [share(*wins), share(*ties), share(*losses)];
-        let drawn = Drawn::Outcomes(shares, win_rate.map(|rate| rate.scaled(100.0)));
-        let label = against(comparison);
-        rows.push(Row {
-            label,
-            drawn: vec![drawn],
-            figures: format!("{wins} / {ties} / {losses}"),
-        });
-    }
-    let here = baselines(win_rates);
     let mut caption = "";
-    for people in published::people()? {
-        if here.contains(&people.baseline.as_str()) {
-            let published::Preference { model, baseline, win, tie, loss } = people;
-            caption = " A row called published was not measured here.";
+    let published = published::people()?;
+    for baseline in baselines(win_rates) {
+        rows.push(Row::heading(format!("against {}", words::visible(baseline))));
+        for comparison in win_rates.comparisons.iter().filter(|one| one.baseline == baseline) {
+            let Comparison { candidate, wins, ties, losses, win_rate, .. } = comparison;
+            rows.push(outcome_bar(candidate.clone(), [*wins, *ties, *losses], *win_rate));
+        }
+        for people in published.iter().filter(|people| people.baseline == baseline) {
+            let published::Preference { model, win, tie, loss, .. } = people;
+            caption = " Rows called published are people's choices in the paper, and were not measured here.";
             rows.push(Row {
-                label: format!("{model} against {baseline}, published"),
-                drawn: vec![Drawn::Outcomes([win, tie, loss], None)],
+                label: format!("published: {model}"),
+                drawn: vec![Drawn::Outcomes([*win, *tie, *loss], None)],
                 figures: format!("{win:.0}% / {tie:.0}% / {loss:.0}%"),
             });
         }
@@ -198,6 +190,18 @@ pub(super) fn outcomes(win_rates: &WinRates) -> anyhow::Result<Plot> {
     let mut plot = outcome_bars(rows, &judged_in(&win_rates.comparisons));
     plot.caption.push_str(caption);
     Ok(plot)
+}
+
+/// One bar: prompts won, tied and lost.
+pub(super) fn outcome_bar(label: String, counts: [usize; 3], win_rate: Option<Estimate>) -> Row {
+    let n = counts.iter().sum::<usize>().max(1) as f64;
+    let shares = counts.map(|count| 100.0 * count as f64 / n);
+    let [wins, ties, losses] = counts;
+    Row {
+        label,
+        drawn: vec![Drawn::Outcomes(shares, win_rate.map(|rate| rate.scaled(100.0)))],
+        figures: format!("{wins} / {ties} / {losses}"),
+    }
 }
 
 /// Bars of wins, ties and losses.

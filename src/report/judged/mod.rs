@@ -57,9 +57,18 @@ pub(super) fn groups<'a>(scored: &'a [Scored], listed: &'a [Listed]) -> Vec<Grou
 
 /// What has been read, in a sentence.
 pub(super) fn headline(groups: &[Group]) -> String {
-    let models = groups.iter().map(|group| group.scored.len()).sum();
-    let against: Vec<String> = groups.iter().map(heading).collect();
-    format!("{} {}.", words::counted(models, "model"), words::list(&against))
+    match groups {
+        [group] => format!("Win rates {}.", heading(group)),
+        _ => format!(
+            "Win rates of {} judges and baselines, which do not compare with each other.",
+            groups.len()
+        ),
+    }
+}
+
+/// How many models there are.
+pub(super) fn progress(groups: &[Group]) -> String {
+    words::counted(groups.iter().map(|group| group.scored.len()).sum(), "model")
 }
 
 fn judged_by(judge: &str) -> String {
@@ -149,7 +158,8 @@ fn win_rates(groups: &[Group]) -> anyhow::Result<Vec<Block>> {
         drawn.extend(listed.map(|row| Drawn::Published(row.win_rate, None)));
         let figures = figures::in_figures(win_rate);
         rows.push(Row { label: label.clone(), drawn, figures });
-        bars.push(bar(label, standing));
+        let counts = [standing.wins, standing.ties, standing.losses];
+        bars.push(figures::outcome_bar(label, counts, standing.win_rate));
     }
     let n = figures::judged(all(groups).map(|(_, standing, _)| standing.win_rate.as_ref()));
     let forest = Plot {
@@ -174,14 +184,6 @@ fn win_rates(groups: &[Group]) -> anyhow::Result<Vec<Block>> {
             "Win rate and standard error are AlpacaEval's; the interval is Wilson's, for the effective number of prompts. Published: AlpacaEval's leaderboard, not measured here. Win rates of different judges, or against different baselines, do not compare.",
         ),
     ])
-}
-
-fn bar(label: String, standing: &Standing) -> Row {
-    let Standing { wins, ties, losses, total, win_rate, .. } = standing;
-    let share = |count: &usize| 100.0 * *count as f64 / (*total).max(1) as f64;
-    let shares = [share(wins), share(ties), share(losses)];
-    let drawn = Drawn::Outcomes(shares, win_rate.map(|rate| rate.scaled(100.0)));
-    Row { label, drawn: vec![drawn], figures: format!("{wins} / {ties} / {losses}") }
 }
 
 /// Each model less the best one of its group.
