@@ -88,7 +88,6 @@ fn rows_of<'a>(
 /// `sequences` are rows of queries, and `spans` the rows of keys and values that belong to each: as
 /// many, or more where a sequence goes on from tokens before it, which are a multiple of [`BLOCK`].
 /// Then each product is the one that the whole sequence would have met, and so is each bit.
-///
 pub(super) fn attend(
     config: &Config,
     sequences: &[Range<usize>],
@@ -121,7 +120,7 @@ pub(super) fn attend(
                 let queries = rows_of(&shape, query, sequence, head, rows.clone(), true);
                 let keys = rows_of(&shape, key, span, key_head, 0..end, false);
                 let values = rows_of(&shape, value, span, key_head, 0..end, false);
-                probabilities(queries, keys, start, &shape, block);
+                probabilities(&shape, queries, keys, start, block);
                 let block = Matrix::dense(block, rows.len(), end);
                 let output = &mut output[rows.start * shape.size..rows.end * shape.size];
                 multiply(output, shape.size, Write::Replace, block, values, 1.0, Cores::One);
@@ -171,7 +170,7 @@ pub(super) fn attend_backward(
                     let queries = rows_of(&shape, query, sequence, head, start..end, true);
                     let keys = rows_of(&shape, key, sequence, key_head, 0..end, false);
                     let values = rows_of(&shape, value, sequence, key_head, 0..end, false);
-                    probabilities(queries, keys, start, &shape, weights);
+                    probabilities(&shape, queries, keys, start, weights);
                     dscores.resize(rows * end, 0.0);
                     let (size, one) = (shape.size, Cores::One);
                     multiply(dscores, end, Write::Replace, dy, values.transposed(), 1.0, one);
@@ -196,16 +195,15 @@ pub(super) fn attend_backward(
     to_rows(&scratch.values, sequences, key_heads, shape.size, dvalue);
 }
 
-/// `softmax(causal(Q Kᵀ * scale))` of a block of queries, the first of which is token `start`, each
-/// within its window.
-fn probabilities(queries: Matrix, keys: Matrix, start: usize, shape: &Shape, block: &mut Vec<f32>) {
+/// `softmax(causal(Q Kᵀ * scale))`, within the window, of a block of queries, the first of which is token `start`.
+fn probabilities(shape: &Shape, queries: Matrix, keys: Matrix, start: usize, block: &mut Vec<f32>) {
     let [rows, end] = [queries.rows(), keys.rows()];
     block.resize(rows * end, 0.0);
     multiply(block, end, Write::Replace, queries, keys.transposed(), shape.scale, Cores::One);
     for (row, scores) in block.chunks_mut(end).enumerate() {
-        let (past, future) = scores.split_at_mut(start + row + 1);
-        let (out_of_sight, seen) =
-            past.split_at_mut((start + row + 1).saturating_sub(shape.window));
+        let seen = start + row + 1;
+        let (past, future) = scores.split_at_mut(seen);
+        let (out_of_sight, seen) = past.split_at_mut(seen.saturating_sub(shape.window));
         out_of_sight.fill(0.0);
         Arch::new().dispatch(
             #[inline(always)]

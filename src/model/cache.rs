@@ -30,6 +30,12 @@ impl Cache {
         layer * size..(layer + 1) * size
     }
 
+    /// Where one layer's keys, or values, of a head lie.
+    fn head(&self, config: &Config, layer: usize, head: usize) -> Range<usize> {
+        let (start, size) = (self.layer(config, layer).start, config.head_size * self.capacity);
+        start + head * size..start + (head + 1) * size
+    }
+
     /// Stores one token's key and value rows at `position`.
     pub(super) fn store(
         &mut self,
@@ -105,52 +111,104 @@ pub(super) fn attend_cached(
     output: &mut [f32],
 ) {
     let size = config.head_size;
-    let group = config.heads / config.kv_heads;
+    // Heads that share keys and values meet each of them while it is near.
+    let group = config.heads / config.kv_heads * size;
     let scale = 1.0 / (size as f32).sqrt();
     let parts = || {
         let before = before.iter().map(|cache| (&**cache, cache.length));
         before.chain([(own, own.length + 1)])
     };
-    let mut scores = vec![0.0; parts().map(|(_, seen)| seen).sum()];
-    let first = scores.len().saturating_sub(config.family.window.unwrap_or(usize::MAX));
-    for (head, (query, output)) in
-        query.chunks_exact(size).zip(output.chunks_exact_mut(size)).enumerate()
-    {
+    let total: usize = parts().map(|(_, seen)| seen).sum();
+    let first = total.saturating_sub(config.family.window.unwrap_or(usize::MAX));
+    let query: Vec<f32> = query.iter().map(|query| query * scale).collect();
+    let mut scores = vec![0.0; config.heads / config.kv_heads * total];
+    let groups = query.chunks_exact(group).zip(output.chunks_exact_mut(group)).enumerate();
+    for (head, (queries, outputs)) in groups {
         Arch::new().dispatch(
             #[inline(always)]
             || {
-                scores.fill(0.0);
-                let mut rest = &mut scores[..];
+                let mut start = 0;
                 for (cache, seen) in parts() {
-                    let (scores, after) = rest.split_at_mut(seen);
-                    let keys =
-                        cache.layer(config, layer).start + head / group * size * cache.capacity;
-                    for (i, query) in query.iter().enumerate() {
-                        let keys = &cache.keys[keys + i * cache.capacity..][..seen];
-                        for (score, key) in scores.iter_mut().zip(keys) {
-                            *score += query * scale * key;
+                    let keys = &cache.keys[cache.head(config, layer, head)];
+                    for at in (0..seen).step_by(TILE) {
+                        let end = seen.min(at + TILE);
+                        for (query, scores) in
+                            queries.chunks_exact(size).zip(scores.chunks_exact_mut(total))
+                        {
+                            let scores = &mut scores[start + at..start + end];
+                            score(query, keys, cache.capacity, at, scores);
                         }
                     }
-                    rest = after;
+                    start += seen;
                 }
-                let (out_of_sight, in_sight) = scores.split_at_mut(first);
-                out_of_sight.fill(0.0);
-                softmax(in_sight);
-                output.fill(0.0);
-                let mut weights = &scores[..];
-                for (cache, seen) in parts() {
-                    let (part, after) = weights.split_at(seen);
-                    let values =
-                        cache.layer(config, layer).start + head / group * size * cache.capacity;
-                    for (position, weight) in part.iter().enumerate() {
-                        let values = &cache.values[values + position * size..][..size];
-                        for (output, value) in output.iter_mut().zip(values) {
-                            *output += weight * value;
-                        }
+                for (scores, output) in
+                    scores.chunks_exact_mut(total).zip(outputs.chunks_exact_mut(size))
+                {
+                    let (out_of_sight, in_sight) = scores.split_at_mut(first);
+                    out_of_sight.fill(0.0);
+                    softmax(in_sight);
+                    let mut weights = &scores[..];
+                    output.fill(0.0);
+                    for (cache, seen) in parts() {
+                        let (part, after) = weights.split_at(seen);
+                        let values = &cache.values[cache.head(config, layer, head)];
+                        mix(part, values, output);
+                        weights = after;
                     }
-                    weights = after;
                 }
             },
         );
+    }
+}
+
+/// Positions whose scores are summed in registers, and values of an output likewise.
+const TILE: usize = 64;
+
+/// Scores of positions from `at` on: each is a sum over the head's values in their order.
+#[inline(always)]
+fn score(query: &[f32], keys: &[f32], capacity: usize, at: usize, scores: &mut [f32]) {
+    if at + TILE <= capacity {
+        let mut sums = [0.0_f32; TILE];
+        for (query, keys) in query.iter().zip(keys.chunks_exact(capacity)) {
+            if let Some(keys) = keys[at..].first_chunk::<TILE>() {
+                for (sum, key) in sums.iter_mut().zip(keys) {
+                    *sum += query * key;
+                }
+            }
+        }
+        scores.copy_from_slice(&sums[..scores.len()]);
+        return;
+    }
+    scores.fill(0.0);
+    for (query, keys) in query.iter().zip(keys.chunks_exact(capacity)) {
+        for (score, key) in scores.iter_mut().zip(&keys[at..]) {
+            *score += query * key;
+        }
+    }
+}
+
+/// Adds values by their weights, position after position.
+#[inline(always)]
+fn mix(weights: &[f32], values: &[f32], output: &mut [f32]) {
+    let size = output.len();
+    let (tiles, rest) = output.as_chunks_mut::<TILE>();
+    let whole = tiles.len() * TILE;
+    for (index, tile) in tiles.iter_mut().enumerate() {
+        let mut sums = *tile;
+        for (weight, values) in weights.iter().zip(values.chunks_exact(size)) {
+            if let Some(values) = values[index * TILE..].first_chunk::<TILE>() {
+                for (sum, value) in sums.iter_mut().zip(values) {
+                    *sum += weight * value;
+                }
+            }
+        }
+        *tile = sums;
+    }
+    if !rest.is_empty() {
+        for (weight, values) in weights.iter().zip(values.chunks_exact(size)) {
+            for (output, value) in rest.iter_mut().zip(&values[whole..]) {
+                *output += weight * value;
+            }
+        }
     }
 }

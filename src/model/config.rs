@@ -80,6 +80,8 @@ impl Config {
             "hidden_act": "silu",
             "bos_token_id": begin,
             "eos_token_id": end,
+            // Left out, transformers takes one for granted in some families.
+            "pad_token_id": null,
             "torch_dtype": "float32",
         });
         self.family.write_json(&mut written, self.layers);

@@ -271,12 +271,15 @@ fn decode_step(weights: &Weights, rotation: &Rotation, step: &mut StepBuffers, s
             .copy_from_slice(&embedding[id * hidden..][..hidden]);
         positions[index] = slot.position() as u32;
     }
-    let (part, replace) = (|at: &Range<usize>| &weights.data[at.clone()], Write::Replace);
+    let part = |at: &Range<usize>| &weights.data[at.clone()];
     for (index, layer) in weights.layout.layers.iter().enumerate() {
         let (epsilon, norm) = (config.rms_epsilon, part(&layer.attention_norm));
         rms_norm(&step.stream, norm, epsilon, &mut step.normed, &mut step.scale);
+        let matrices = [&layer.query, &layer.key, &layer.value];
         let projected = [&mut step.query[..], &mut step.key, &mut step.value];
-        weights.project(index, &step.normed, None, rotation, &positions, projected);
+        weights.linear_all(matrices, &step.normed, projected, hidden);
+        let projected = [&mut step.query[..], &mut step.key, &mut step.value];
+        weights.place(index, rotation, &positions, projected);
         slots
             .par_iter_mut()
             .zip(step.attended.par_chunks_mut(query_width))
@@ -290,8 +293,8 @@ fn decode_step(weights: &Weights, rotation: &Rotation, step: &mut StepBuffers, s
         weights.linear(output, &step.attended, &mut step.stream, query_width, Write::Add);
         let norm = part(&layer.feed_forward_norm);
         rms_norm(&step.stream, norm, epsilon, &mut step.normed, &mut step.scale);
-        weights.linear(&layer.gate, &step.normed, &mut step.gate, hidden, replace);
-        weights.linear(&layer.up, &step.normed, &mut step.up, hidden, replace);
+        let gated = [&mut step.gate[..], &mut step.up];
+        weights.linear_all([&layer.gate, &layer.up], &step.normed, gated, hidden);
         swiglu(&step.gate, &step.up, &mut step.activated);
         weights.linear(&layer.down, &step.activated, &mut step.stream, wide, Write::Add);
     }

@@ -119,8 +119,10 @@ impl Pass {
             &mut self.attention,
             [&mut back.query, &mut back.key, &mut back.value],
         );
-        rotation.apply(&mut back.query, &packed.positions, true);
-        rotation.apply(&mut back.key, &packed.positions, true);
+        if config.family.rotates(index) {
+            rotation.apply(&mut back.query, &packed.positions, true);
+            rotation.apply(&mut back.key, &packed.positions, true);
+        }
         back.hidden.resize(state.normed.len(), 0.0);
         let projections = [
             (&back.query, &layer.query, Write::Replace),

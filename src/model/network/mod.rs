@@ -15,7 +15,7 @@ use std::ops::Range;
 use super::{
     attention::{self, attend},
     config::{Config, Layout},
-    ops::{Rotation, Write, rms_norm, swiglu},
+    ops::{Rotation, rms_norm, swiglu},
 };
 
 use backward::Backward;
@@ -166,11 +166,14 @@ impl Pass {
                 &mut state.normed,
                 &mut state.input_scale,
             );
-            let replace = Write::Replace;
+            let matrices = [&layout.query, &layout.key, &layout.value];
             let projected = [&mut state.query[..], &mut state.key, &mut state.value];
-            let overlay = Some(&self.overlay);
-            let positions = &packed.positions;
-            weights.project(index, &state.normed, overlay, rotation, positions, projected);
+            weights.linear_all(matrices, &state.normed, projected, hidden);
+            self.overlay.adapt(&layout.query, &state.normed, &mut state.query);
+            self.overlay.adapt(&layout.key, &state.normed, &mut state.key);
+            self.overlay.adapt(&layout.value, &state.normed, &mut state.value);
+            let projected = [&mut state.query[..], &mut state.key, &mut state.value];
+            weights.place(index, rotation, &packed.positions, projected);
             seen(index, state);
             let own = [&state.key[..], &state.value];
             let [key, value] = self.gathered.of(config, packed, index, own);
@@ -197,8 +200,8 @@ impl Pass {
                 &mut state.middle_normed,
                 &mut state.middle_scale,
             );
-            weights.linear(&layout.gate, &state.middle_normed, &mut state.gate, hidden, replace);
-            weights.linear(&layout.up, &state.middle_normed, &mut state.up, hidden, replace);
+            let gated = [&mut state.gate[..], &mut state.up];
+            weights.linear_all([&layout.gate, &layout.up], &state.middle_normed, gated, hidden);
             self.overlay.adapt(&layout.gate, &state.middle_normed, &mut state.gate);
             self.overlay.adapt(&layout.up, &state.middle_normed, &mut state.up);
             self.activated.resize(state.gate.len(), 0.0);

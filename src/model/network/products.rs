@@ -4,7 +4,7 @@ use std::{collections::HashMap, ops::Range};
 
 use super::Weights;
 use crate::model::ops::{
-    Format, PackedMatrix, Write, linear, linear_input_gradient, linear_weight_gradient,
+    Format, PackedMatrix, Write, linear, linear_all, linear_input_gradient, linear_weight_gradient,
     weight_gradient,
 };
 
@@ -58,6 +58,23 @@ impl Weights {
             Some(matrix) => matrix.linear(x, y, write),
             None => linear(x, &self.data[at.clone()], y, inputs, write),
         }
+    }
+
+    /// `y = x Wᵀ` with several matrices of as many inputs, whose rows are rounded once.
+    pub(in crate::model) fn linear_all<const N: usize>(
+        &self,
+        at: [&Range<usize>; N],
+        x: &[f32],
+        y: [&mut [f32]; N],
+        inputs: usize,
+    ) {
+        let Some(rounded) = &self.rounded else {
+            for (at, y) in at.into_iter().zip(y) {
+                linear(x, &self.data[at.clone()], y, inputs, Write::Replace);
+            }
+            return;
+        };
+        linear_all(at.map(|at| &rounded.forward[&at.start]), x, y, Write::Replace);
     }
 
     /// `dx = dy W` (or `+=`).

@@ -1,29 +1,18 @@
-//! From a layer's normed input to its queries, keys and values.
-use super::{Overlay, Weights};
-use crate::model::ops::{Rotation, Write, add_bias, norm_parts};
+//! What the families do with queries, keys and values.
+use super::Weights;
+use crate::model::ops::{Rotation, add_bias, norm_parts};
 
 impl Weights {
-    /// Queries, keys and values of token rows, with what an adapter adds and what their family does to
-    /// them: biases, norms of heads, and rotation to their positions, in this order.
-    pub(in crate::model) fn project(
+    /// Makes of a layer's products its queries, keys and values: with the family's biases, norms of heads,
+    /// and rotation to their positions, in this order.
+    pub(in crate::model) fn place(
         &self,
         layer: usize,
-        normed: &[f32],
-        overlay: Option<&Overlay>,
         rotation: &Rotation,
         positions: &[u32],
         [query, key, value]: [&mut [f32]; 3],
     ) {
         let (config, layout) = (&self.config, &self.layout.layers[layer]);
-        let (hidden, replace) = (config.hidden_size, Write::Replace);
-        self.linear(&layout.query, normed, query, hidden, replace);
-        self.linear(&layout.key, normed, key, hidden, replace);
-        self.linear(&layout.value, normed, value, hidden, replace);
-        if let Some(overlay) = overlay {
-            overlay.adapt(&layout.query, normed, query);
-            overlay.adapt(&layout.key, normed, key);
-            overlay.adapt(&layout.value, normed, value);
-        }
         if let Some(biases) = &layout.biases {
             for (rows, bias) in [&mut *query, &mut *key, value].into_iter().zip(biases) {
                 add_bias(rows, &self.data[bias.clone()]);
@@ -45,7 +34,8 @@ impl Weights {
 mod tests {
     use crate::model::{
         Architecture, Config, Family, Generation, Model, Scaling,
-        tests::{CONFIG, chat, generate, sequence, weights},
+        network::Pass,
+        tests::{CONFIG, chat, check_gradients, generate, sequence, weights},
     };
 
     /// Small models of every family.
@@ -90,6 +80,17 @@ mod tests {
             // No two families say the same.
             let plain = Model { weights: weights(&CONFIG), chat: chat() };
             assert_ne!(plain.best_next(&ids, 3), model.best_next(&ids, 3), "{name}");
+        }
+    }
+
+    #[test]
+    fn gradients_of_every_family_that_is_trained_equal_finite_differences() {
+        let trained = families().into_iter().map(|model| model.weights);
+        for mut weights in trained.filter(|w| w.config.family.check_training().is_ok()) {
+            let tensors = weights.layout.tensors.iter();
+            let parts: Vec<_> = tensors.map(|t| (t.name.clone(), t.at.clone())).collect();
+            let mut pass = Pass::training(&weights.config);
+            check_gradients(&mut weights, &mut pass, &parts);
         }
     }
 

@@ -9,7 +9,7 @@ mod rows;
 pub(super) use matrix::{
     Cores, Matrix, Write, linear, linear_input_gradient, linear_weight_gradient, multiply,
 };
-pub(super) use packed::{Format, PackedMatrix, weight_gradient};
+pub(super) use packed::{Format, PackedMatrix, linear_all, weight_gradient};
 pub(super) use rows::{
     Rotation, add_bias, norm_parts, rms_norm, rms_norm_backward, softmax, sum, swiglu,
     swiglu_backward,

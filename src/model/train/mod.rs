@@ -57,7 +57,7 @@ impl Training<'_> {
     /// adapter was trained, it is merged into the model, and returned as well.
     ///
     /// # Errors
-    /// When memory does not suffice, the loss is no longer a number, or the state cannot be read or
+    /// When the model's family cannot be trained, memory does not suffice, the loss is no longer a number, or the state cannot be read or
     /// written. The model is of no use then, and the state on disk is the last one that had a loss.
     pub fn run(
         &self,
@@ -65,8 +65,7 @@ impl Training<'_> {
         mut seen: impl FnMut(usize, TrainingStep) -> anyhow::Result<()>,
     ) -> anyhow::Result<Option<Adapter>> {
         let (schedule, weights) = (&self.schedule, &mut model.weights);
-        let longest = self.examples.iter().map(|example| example.ids.len()).max().unwrap_or(0);
-        weights.config.family.check_training(longest)?;
+        weights.config.family.check_training()?;
         let batches = schedule.batches(self.examples.len());
         let fingerprint = self.fingerprint(weights);
         let mut pass = Pass::training(&weights.config);

@@ -1,7 +1,7 @@
 //! The bf16 products of a backward pass: `dx = dy W` and `dW += dyᵀ x`.
 use rayon::prelude::*;
 
-use super::{Format, Kernel, Line, PANEL, PackedMatrix, Write, round, with_scratch};
+use super::{Format, Kernel, Line, PANEL, PackedMatrix, Write, products, round, with_scratch};
 
 impl PackedMatrix {
     /// Rounds to bf16 and lays out the transpose of a dense matrix `M` of `outputs` columns, for
@@ -52,6 +52,6 @@ pub(in crate::model) fn weight_gradient(dy: &[f32], x: &[f32], dweight: &mut [f3
                 }
             }
         });
-        x.product(rows, outputs, dweight, Write::Add);
+        products([&x], rows, outputs, [dweight], Write::Add);
     });
 }

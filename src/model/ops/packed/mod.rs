@@ -102,76 +102,101 @@ impl PackedMatrix {
 
     /// `y = x Wᵀ` (or `+=`) for `x` (tokens, inputs).
     pub(in crate::model) fn linear(&self, x: &[f32], y: &mut [f32], write: Write) {
-        let tokens = x.len() / self.inputs;
-        assert_eq!(x.len(), tokens * self.inputs, "x is not (tokens, inputs)");
-        assert_eq!(y.len(), tokens * self.outputs, "y is not (tokens, outputs)");
-        if y.is_empty() {
-            return;
-        }
-        let words = round::activation_words(self.format, self.inputs);
-        with_scratch(tokens * words, |rounded| {
-            // Enough rows for a job of their own to be worth it.
-            let rows = (1_usize << 14).div_ceil(self.inputs);
-            rounded
-                .par_chunks_mut(rows * words)
-                .zip(x.par_chunks(rows * self.inputs))
-                .for_each(|(words, x)| round::activations(self.format, x, self.inputs, words));
-            self.product(rounded, tokens, y, write);
-        });
+        linear_all([self], x, [y], write);
     }
 
-    /// The product with rounded rows: each job takes some columns of `y`, or of many rows some rows.
-    fn product(&self, x: &[u32], rows: usize, y: &mut [f32], write: Write) {
-        /// Jobs for each thread, so that one that is held up leaves work to the others.
-        const JOBS: usize = 4;
-        /// Rows that stay in a core's cache with their results.
-        const BLOCK: usize = 96;
-        let panels = self.outputs.div_ceil(PANEL);
-        let lines = self.panels.len() / panels;
-        let jobs = JOBS * rayon::current_num_threads();
-        if rows >= BLOCK * jobs {
-            let words = x.len() / rows;
-            y.par_chunks_mut(BLOCK * self.outputs).zip(x.par_chunks(BLOCK * words)).for_each(
-                |(y, x)| {
-                    let mut y: Vec<&mut [f32]> = y.chunks_exact_mut(self.outputs).collect();
-                    self.multiply(x, &self.panels, lines, &mut y, write);
-                },
-            );
-            return;
-        }
-        let panels_in_part = panels.div_ceil(jobs);
-        let width = panels_in_part * PANEL;
-        let mut parts: Vec<Vec<&mut [f32]>> = Vec::new();
-        parts.resize_with(self.outputs.div_ceil(width), || Vec::with_capacity(rows));
-        for row in y.chunks_exact_mut(self.outputs) {
-            for (part, columns) in parts.iter_mut().zip(row.chunks_mut(width)) {
-                part.push(columns);
-            }
-        }
-        parts
-            .par_iter_mut()
-            .zip(self.panels.par_chunks(panels_in_part * lines))
-            .for_each(|(y, panels)| self.multiply(x, panels, lines, y, write));
+    /// Lines of a panel.
+    fn lines(&self) -> usize {
+        round::weight_words(self.format, self.inputs) * 2
     }
 
     /// The product of all rows with some panels, each of which meets a few rows at a time.
-    fn multiply(
-        &self,
-        x: &[u32],
-        panels: &[Line],
-        lines: usize,
-        y: &mut [&mut [f32]],
-        write: Write,
-    ) {
+    fn multiply(&self, x: &[u32], panels: &[Line], y: &mut [&mut [f32]], write: Write) {
         let words = x.len() / y.len();
         // Tiles of nearly the same height.
         let height = y.len().div_ceil(y.len().div_ceil(self.kernel.rows));
-        for (panel, weights) in panels.chunks_exact(lines).enumerate() {
+        for (panel, weights) in panels.chunks_exact(self.lines()).enumerate() {
             for (x, y) in x.chunks(height * words).zip(y.chunks_mut(height)) {
                 (self.kernel.multiply)(x, weights, y, panel * PANEL, write);
             }
         }
     }
+}
+
+/// `y = x Wᵀ` (or `+=`) for several matrices of one format and as many inputs: the rows are rounded once,
+/// and the cores meet once.
+pub(in crate::model) fn linear_all<const N: usize>(
+    matrices: [&PackedMatrix; N],
+    x: &[f32],
+    y: [&mut [f32]; N],
+    write: Write,
+) {
+    let Some(&&PackedMatrix { format, inputs, .. }) = matrices.first() else { return };
+    let tokens = x.len() / inputs;
+    assert_eq!(x.len(), tokens * inputs, "x is not (tokens, inputs)");
+    for (matrix, y) in matrices.iter().zip(&y) {
+        assert!(matrix.format == format && matrix.inputs == inputs, "other rows");
+        assert_eq!(y.len(), tokens * matrix.outputs, "y is not (tokens, outputs)");
+    }
+    if x.is_empty() {
+        return;
+    }
+    let words = round::activation_words(format, inputs);
+    with_scratch(tokens * words, |rounded| {
+        // Enough rows for a job of their own to be worth it.
+        let rows = (1_usize << 14).div_ceil(inputs);
+        rounded
+            .par_chunks_mut(rows * words)
+            .zip(x.par_chunks(rows * inputs))
+            .for_each(|(words, x)| round::activations(format, x, inputs, words));
+        products(matrices, rounded, tokens, y, write);
+    });
+}
+
+/// The products with rounded rows: each job takes some columns of a `y`, or of many rows some rows.
+fn products<const N: usize>(
+    matrices: [&PackedMatrix; N],
+    x: &[u32],
+    rows: usize,
+    y: [&mut [f32]; N],
+    write: Write,
+) {
+    /// Jobs for each thread, so that one that is held up leaves work to the others.
+    const JOBS: usize = 4;
+    /// Rows that stay in a core's cache with their results.
+    const BLOCK: usize = 96;
+    let (words, jobs) = (x.len() / rows, JOBS * rayon::current_num_threads());
+    if rows >= BLOCK * jobs {
+        for (matrix, y) in matrices.into_iter().zip(y) {
+            let blocks = y.par_chunks_mut(BLOCK * matrix.outputs).zip(x.par_chunks(BLOCK * words));
+            blocks.for_each(|(y, x)| {
+                let mut y: Vec<&mut [f32]> = y.chunks_exact_mut(matrix.outputs).collect();
+                matrix.multiply(x, &matrix.panels, &mut y, write);
+            });
+        }
+        return;
+    }
+    let panels: usize = matrices.iter().map(|matrix| matrix.outputs.div_ceil(PANEL)).sum();
+    let panels = panels.div_ceil(jobs);
+    let mut parts: Vec<Part> = Vec::new();
+    for (matrix, y) in matrices.into_iter().zip(y) {
+        let own = parts.len();
+        let lines = matrix.panels.chunks(panels * matrix.lines());
+        parts.extend(lines.map(|panels| Part { matrix, panels, y: Vec::with_capacity(rows) }));
+        for row in y.chunks_exact_mut(matrix.outputs) {
+            for (part, columns) in parts[own..].iter_mut().zip(row.chunks_mut(panels * PANEL)) {
+                part.y.push(columns);
+            }
+        }
+    }
+    parts.par_iter_mut().for_each(|part| part.matrix.multiply(x, part.panels, &mut part.y, write));
+}
+
+/// Some panels of a matrix, and the columns that they make in each row.
+struct Part<'a> {
+    matrix: &'a PackedMatrix,
+    panels: &'a [Line],
+    y: Vec<&'a mut [f32]>,
 }
 
 /// Lends memory that the next product on this thread uses again.

@@ -215,3 +215,25 @@ fn products_of_the_backward_pass_are_those_of_transposes() {
         assert_eq!(bits(&dweight), bits(&expected));
     }
 }
+
+#[test]
+fn several_products_at_once_are_those_one_by_one() {
+    for format in FORMATS {
+        for (inputs, outputs) in [(576, [576, 192, 192]), (100, [33, 1, 64]), (7, [5, 70, 31])] {
+            let matrices: Vec<PackedMatrix> = outputs
+                .iter()
+                .map(|outputs| PackedMatrix::new(&values(inputs * outputs, 3), inputs, format))
+                .collect();
+            for rows in [1, 5, 64, 900] {
+                let x = values(rows * inputs, 9);
+                let mut y = outputs.map(|outputs| vec![0.5; rows * outputs]);
+                let [a, b, c] = &mut y;
+                let all = [&matrices[0], &matrices[1], &matrices[2]];
+                linear_all(all, &x, [a, b, c], Write::Replace);
+                for (matrix, y) in matrices.iter().zip(&y) {
+                    assert_eq!(bits(&product(matrix, &x)), bits(y), "{format:?} {inputs} {rows}");
+                }
+            }
+        }
+    }
+}
