@@ -1,6 +1,6 @@
 """Holds our training against PyTorch with transformers, TRL and PEFT: speed, memory, results.
 
-    python3 benches/finetuning.py MODEL.gguf FOLDER [--rounds N] [--pairs N] [--part PART]...
+    python3 benches/finetuning.py MODEL.gguf FOLDER [--rounds N] [--pairs N] [--max-tokens N] [--part PART]...
 
 MODEL.gguf is the quickstart's; `spyhop run recipes/quickstart.toml` leaves it below
 $XDG_CACHE_HOME/spyhop. FOLDER gets a virtual environment with the peers from PyPI, and the files of
@@ -202,8 +202,10 @@ def growth(bench):
         examples = [random_example(length) for _ in range(batch)]
         job = {"examples": examples, "epochs": 3, "batch_size": batch, "rounded": True}
         found, memory = bench.ours(job)
-        speed = length * batch / median(step["seconds"] for step in found["steps"][1:])
-        print(f"{batch} x {length} tokens: {speed:.0f} tokens/s, {memory:.2f} GB", flush=True)
+        clock = length * batch / median(step["seconds"] for step in found["steps"][1:])
+        worked = (found["processor"][-1] - found["processor"][1]) / len(found["steps"][1:])
+        print(f"{batch} x {length} tokens: {clock:.0f} a second, {length * batch / worked:.0f} a "
+              f"processor second, {memory:.2f} GB", flush=True)
 
 
 def random_example(length):
