@@ -56,9 +56,8 @@ impl Model {
         };
         let prompts = ids.chunks(PROMPT.min(window / 2).max(1));
         let prompts: Vec<&[u32]> = prompts.take(WINDOWS * window / PROMPT).collect();
-        let replies = REPLIES.min(prompts.len());
         let prompts: Vec<&[u32]> =
-            (0..replies).map(|index| prompts[index * prompts.len() / replies]).collect();
+            prompts.iter().step_by(prompts.len().div_ceil(REPLIES).max(1)).copied().collect();
         self.round(None);
         let exact_replies = self.continuations(&prompts)?;
         self.round(Some(rounding));
