@@ -1,10 +1,10 @@
 """Times reading and writing beside llama.cpp, in turn, in its fastest formats for this model.
 
-    python3 benches/decoding.py MODEL.gguf --peers FOLDER [--rounds 5] [--spyhop PROGRAM]
+    python3 benches/decoding.py MODEL.gguf --peers FOLDER [--rounds 5] [--requests 1,32,64] [--spyhop PROGRAM]
 
 Installs llama-cpp-python (0.3.36, built from source: some minutes) into FOLDER, has llama.cpp write the
 model's weights as Q4_0, Q8_0 and BF16, and then, round after round, has each program read a prompt of
-512 tokens and write 64 tokens for 1, 32 and 64 requests that have 128 tokens each. Both have two
+512 tokens and write 64 tokens for each of 1, 32 and 64 requests that have 128 tokens each. Both have two
 threads. Prints medians, and the median of each round's ratio.
 
 llama.cpp's time is that of `llama_decode` alone: no sampling, no detokenizing, no Python in between but
@@ -23,7 +23,6 @@ from pathlib import Path
 PROJECT = Path(__file__).parent.parent
 THREADS = 2
 PREFILL, AFTER, WRITTEN = 512, 128, 64
-REQUESTS = [1, 32, 64]
 # Names and ids of llama.cpp's formats (llama_ftype).
 FORMATS = {"Q4_0": 2, "Q8_0": 7, "BF16": 32}
 
@@ -33,11 +32,12 @@ def main():
     parser.add_argument("model", type=Path)
     parser.add_argument("--peers", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", default="1,32,64")
     parser.add_argument("--spyhop", type=Path, default=PROJECT / "target/release/spyhop")
     parser.add_argument("--llama", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.llama:
-        return llama(arguments.model, arguments.llama)
+        return llama(arguments.model, arguments.llama, list(map(int, arguments.requests.split(","))))
     python = installed(arguments.peers)
     files = {"as it is": arguments.model}
     for name, ftype in FORMATS.items():
@@ -52,7 +52,8 @@ def main():
     for number in range(arguments.rounds):
         taken = {f"spyhop {products}": rates for products, rates in spyhop(arguments).items()}
         for name, path in files.items():
-            out = subprocess.run([python, __file__, path, "--peers", arguments.peers, "--llama", name],
+            out = subprocess.run([python, __file__, path, "--peers", arguments.peers, "--llama", name,
+                                  "--requests", arguments.requests],
                                  check=True, capture_output=True, text=True).stdout
             taken[f"llama.cpp {name}"] = json.loads(out)
         rounds.append(taken)
@@ -74,7 +75,7 @@ def spyhop(arguments):
     """Tokens a second by way of rounding and kind of work."""
     out = subprocess.run(
         [arguments.spyhop, "bench", arguments.model, "--work", "prefill,decode", "--requests",
-         ",".join(map(str, REQUESTS)), "--repetitions", "2", "--format", "json"],
+         arguments.requests, "--repetitions", "2", "--format", "json"],
         check=True, capture_output=True, text=True,
         env=os.environ | {"RAYON_NUM_THREADS": str(THREADS)}).stdout
     rates = {}
@@ -83,20 +84,22 @@ def spyhop(arguments):
     return rates
 
 
-def llama(path, name):
+def llama(path, name, numbers):
     """The same work by llama.cpp, as JSON."""
     import llama_cpp as l
 
-    l.llama_log_set(l.llama_log_callback(lambda *_: None), None)
+    silent = l.llama_log_callback(lambda *_: None)  # kept: llama.cpp calls it until the end
+    l.llama_log_set(silent, None)
     l.llama_backend_init()
     model = l.llama_model_load_from_file(str(path).encode(), l.llama_model_default_params())
     rates = {}
     for kind, requests, prompt, written in (
-            [(f"prefill {PREFILL}", 1, PREFILL, 0)] + [(f"decode {n}", n, AFTER, WRITTEN) for n in REQUESTS]):
+            [(f"prefill {PREFILL}", 1, PREFILL, 0)] + [(f"decode {n}", n, AFTER, WRITTEN) for n in numbers]):
         parameters = l.llama_context_default_params()
         parameters.n_ctx = requests * (prompt + written + 8)
         parameters.n_batch = parameters.n_ubatch = 512
         parameters.n_seq_max = requests
+        parameters.kv_unified = True
         parameters.n_threads = parameters.n_threads_batch = THREADS
         context = l.llama_init_from_model(model, parameters)
         batch = l.llama_batch_init(512, 0, 1)
