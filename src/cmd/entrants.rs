@@ -39,6 +39,12 @@ pub(super) fn enter(
 ) -> anyhow::Result<(Vec<Prompt>, Vec<Entrant>)> {
     let mut recorded = Vec::new();
     for contestant in contestants {
+        // Said before anybody else is asked or paid.
+        anyhow::ensure!(
+            contestant.finetuned.is_none(),
+            "{0} is finetuned by a run: put {0:?} into evaluate.baselines of a recipe, run it, and name the model's directory here",
+            contestant.name
+        );
         recorded.push(contestant.recorded(cache, watch)?);
     }
     let prompts: Vec<Prompt> = match (eval_set, recorded.iter().flatten().next()) {

@@ -171,9 +171,7 @@ impl Entrant {
                 let spent = served.run(prompts, work.out, work.watch)?;
                 return Ok(Some(spent));
             }
-            Way::Finetuned(_) => anyhow::bail!(
-                "{name} is finetuned by a run: put {name:?} into evaluate.baselines of a recipe, run it, and name the model's directory here"
-            ),
+            Way::Finetuned(_) => anyhow::bail!("{name} has to be finetuned before it is asked"),
         }
         Ok(None)
     }

@@ -203,3 +203,15 @@ fn fetch_lists_what_there_is_and_fills_the_cache_from_a_folder() {
     assert_eq!(output.matches("\"here\": true").count(), 3, "{output}");
     assert!(output.contains("\"prompts\": 1066"), "{output}");
 }
+
+#[test]
+fn a_baseline_that_a_run_has_to_make_is_refused_before_anybody_is_asked() {
+    let server = Server::new(answers_and_judges);
+    let workplace = workplace(&server.url);
+    let mut args = eval(&server.url, &["--eval-set", "first-look"]);
+    args[4] = "lima";
+    let output = workplace.run(&args);
+    assert!(output.starts_with("exit 2"), "{output}");
+    assert!(output.contains("lima is finetuned by a run: put \"lima\" into"), "{output}");
+    assert!(server.answered().is_empty());
+}
