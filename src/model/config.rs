@@ -247,6 +247,25 @@ impl Layout {
     }
 }
 
+/// The shape of SmolLM2-135M.
+#[cfg(test)]
+pub(super) fn smollm2() -> Config {
+    Config {
+        hidden_size: 576,
+        intermediate_size: 1536,
+        layers: 30,
+        heads: 9,
+        kv_heads: 3,
+        head_size: 64,
+        vocabulary: 49152,
+        context: 8192,
+        rope_theta: 1e5,
+        rms_epsilon: 1e-5,
+        tied: true,
+        family: Family::LLAMA,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,20 +273,7 @@ mod tests {
     #[test]
     fn smollm2_has_as_many_weights_as_its_card_says() {
         // The GGUF of SmolLM2-135M-Instruct lists 134,515,008 parameters.
-        let config = Config {
-            hidden_size: 576,
-            intermediate_size: 1536,
-            layers: 30,
-            heads: 9,
-            kv_heads: 3,
-            head_size: 64,
-            vocabulary: 49152,
-            context: 8192,
-            rope_theta: 1e5,
-            rms_epsilon: 1e-5,
-            tied: true,
-            family: Family::LLAMA,
-        };
+        let config = smollm2();
         assert_eq!(Layout::new(&config).len(), 134_515_008);
         let again = Config::from_json(&config.to_json(Some(1), 2)).unwrap();
         assert_eq!(again, config);

@@ -212,3 +212,67 @@ fn a_run_that_has_judged_nothing_has_no_tables() {
         assert!(!names.contains(&absent.to_owned()), "{names:?}");
     }
 }
+
+#[test]
+fn the_markdown_reads_well() {
+    let text = built(Kind::default(), "report.md");
+    let (results, _) = text.split_once("\n## By dataset").unwrap();
+    insta::assert_snapshot!(results, @r#"
+    # fabricated
+
+    **M2 is better than the base model and is not shown to differ from M1, says a weak judge.**
+
+    18 of 18 stages done
+
+    ## Verdict
+
+    > **Warning:** The judge is weak. How often this judge agrees with people is not known. Its verdicts prove the pipeline, not the model. The judge is also a contestant: it is the base model, and a model tends to prefer what it would have said itself, so the comparisons with the base model lean against every other.
+
+    - M0 against the base model: 56.7% \[43.7, 68.8\], n = 45: no difference shown. 3 of 48 prompts have no score: 55.2% if all that is missing were lost, 58.3% if won.
+    - M1 against the base model: 76.7% \[65.9, 84.8\], n = 45: better (p &lt; 0.001 allowing for 5 comparisons). 3 of 48 prompts have no score: 72.9% if all that is missing were lost, 76.0% if won.
+    - M1 against M0: 73.3% \[62.8, 81.7\], n = 45: better (p &lt; 0.001 allowing for 5 comparisons). 3 of 48 prompts have no score: 70.8% if all that is missing were lost, 74.0% if won.
+    - M2 against the base model: 72.2% \[60.3, 81.7\], n = 45: better (p = 0.002 allowing for 5 comparisons). 3 of 48 prompts have no score: 69.8% if all that is missing were lost, 72.9% if won.
+    - M2 against M1: 37.8% \[26.8, 50.2\], n = 45: no difference shown. 3 of 48 prompts have no score: 36.5% if all that is missing were lost, 39.6% if won.
+    - M1 minus M0, both against the base model: +20.0 points \[+2.8, +36.1\], n = 45: no difference shown (p = 0.069 allowing for 2 comparisons). This many prompts show a true difference of 23.8 points or more four times in five.
+    - M2 minus M1, both against the base model: −4.4 points \[−20.0, +11.3\], n = 45: no difference shown. This many prompts show a true difference of 22.4 points or more four times in five.
+
+    ## Win rates
+
+    | Candidate | Baseline | n | Missing | Win rate | 95% interval | At equal length | Won : tied : lost | p (Holm) | Characters | Cut | Judging |
+    | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+    | M0 | base | 45 | 3 | 56.7% | \[43.7, 68.8\] | 50.0% \[44.1, 55.9\] | 21 : 9 : 15 | 0.405 | 187 : 574 | 0 : 4 | 1 h 02 min |
+    | M1 | base | 45 | 3 | 76.7% | \[65.9, 84.8\] | 50.0% \[34.9, 65.1\] | 28 : 13 : 4 | &lt; 0.001 | 255 : 574 | 0 : 4 | 1 h 02 min |
+    | M1 | M0 | 45 | 3 | 73.3% | \[62.8, 81.7\] | 50.7% \[21.8, 79.1\] | 25 : 16 : 4 | &lt; 0.001 | 255 : 187 | 0 : 0 | 1 h 02 min |
+    | M2 | base | 45 | 3 | 72.2% | \[60.3, 81.7\] | 50.0% \[37.4, 62.6\] | 27 : 11 : 7 | 0.002 | 323 : 574 | 4 : 4 | 1 h 02 min |
+    | M2 | M1 | 45 | 3 | 37.8% | \[26.8, 50.2\] | 52.2% \[24.6, 78.5\] | 11 : 12 : 22 | 0.160 | 323 : 255 | 4 : 0 | 1 h 02 min |
+
+    ![Win rate by iteration](plots/win_rate_by_iteration.svg)
+
+    *Win rate of each iteration with its 95% interval, n = 45 prompts. The dashed line at 50% is a draw.*
+
+    ![Win rates against all baselines](plots/forest.svg)
+
+    *Every comparison with its 95% interval, n = 45 prompts. The dashed line at 50% is a draw.*
+
+    ![Won, tied and lost](plots/outcomes.svg)
+
+    *Prompts won, tied and lost, n = 45 prompts; the upright mark is the win rate, in which a tie counts half, with its 95% interval.*
+
+    Win rate: mean over prompts of the score, where a win is 1, a tie 1/2, a loss 0; how the looks of the judge make one score is said below, under The judge. A prompt is won when its score is above 1/2. Interval: Wilson's, for the effective number of prompts. At equal length: by AlpacaEval's regression with length alone, without difficulties, with a bootstrap's interval; a guess where one side is nearly always the longer. p: exact sign-flip test against 50%, Holm-corrected for all comparisons of the recipe. Characters: mean length of an answer, candidate : baseline. Cut: answers that reached the token limit, candidate : baseline. Judging: its wall time.
+
+    ## From one iteration to the next
+
+    | Model | Seed pairs | Curated pairs | Win rate against base | Gain on the one before | 95% interval | Better? | Time |
+    | --- | ---: | ---: | ---: | ---: | ---: | --- | ---: |
+    | M0 | 40 | 0 | 56.7% \[43.7, 68.8\], n = 45 | n/a | n/a | n/a | 1 h 05 min |
+    | M1 | 40 | 20 | 76.7% \[65.9, 84.8\], n = 45 | +20.0 points | \[+2.8, +36.1\] | not shown | 2 h 07 min |
+    | M2 | 40 | 20 | 72.2% \[60.3, 81.7\], n = 45 | −4.4 points | \[−20.0, +11.3\] | not shown | 2 h 06 min |
+
+    | Win rate against the base model | n | Points | 95% interval | Correlation | p | p (Holm) | Detectable |
+    | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+    | M1 minus M0 | 45 | +20.0 | \[+2.8, +36.1\] | −0.08 | 0.035 | 0.069 | 23.8 |
+    | M2 minus M1 | 45 | −4.4 | \[−20.0, +11.3\] | −0.17 | 0.681 | 0.681 | 22.4 |
+
+    Paired by prompt, which is sharper than two intervals side by side. Detectable: the true difference, in points, that this many prompts would show in 80% of repetitions at the 5% level (2.80 standard errors). A smaller difference may exist and stay unseen.
+    "#);
+}

@@ -65,24 +65,11 @@ fn bytes(rounding: Option<Rounding>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Config, Family, config::Layout};
+    use crate::model::config::{Layout, smollm2};
 
     #[test]
     fn the_floors_of_smollm2_follow_from_its_shape() {
-        let config = Config {
-            hidden_size: 576,
-            intermediate_size: 1536,
-            layers: 30,
-            heads: 9,
-            kv_heads: 3,
-            head_size: 64,
-            vocabulary: 49152,
-            context: 8192,
-            rope_theta: 1e5,
-            rms_epsilon: 1e-5,
-            tied: true,
-            family: Family::LLAMA,
-        };
+        let config = smollm2();
         let layout = Layout::new(&config);
         let weights = Weights { config, data: Vec::new(), layout, rounded: None };
         let peaks = Peaks { f32: 1e12, bf16: 2e12, int8: 4e12, bandwidth: 1e10 };
