@@ -13,8 +13,8 @@ mod x86;
 
 #[cfg(not(target_arch = "x86_64"))]
 mod x86 {
-    pub(super) fn kernel(_: super::Format) -> Option<super::Kernel> {
-        None
+    pub(super) fn kernels(_: super::Format) -> impl Iterator<Item = super::Kernel> {
+        std::iter::empty()
     }
 }
 
@@ -36,9 +36,14 @@ pub(in crate::model) enum Format {
 }
 
 impl Format {
-    /// Whether this processor multiplies it faster than `f32`.
+    /// Whether this processor multiplies weights that are laid out once faster than in `f32`.
     pub(in crate::model) fn is_fast(self) -> bool {
-        Kernel::fast(self).is_some()
+        x86::kernels(self).next().is_some()
+    }
+
+    /// Whether it does so where both factors change from product to product, as they do in training.
+    pub(in crate::model) fn trains_fast(self) -> bool {
+        x86::kernels(self).any(|kernel| kernel.trains)
     }
 }
 
@@ -221,22 +226,20 @@ struct Kernel {
     /// Rows that it takes at most.
     rows: usize,
     multiply: Multiply,
+    /// Whether it outweighs laying out both factors for each product.
+    trains: bool,
 }
 
 impl Kernel {
     fn best(format: Format) -> Self {
-        Self::fast(format).unwrap_or_else(|| Self::portable(format))
-    }
-
-    /// One by this processor's instructions for the format, if it has them.
-    fn fast(format: Format) -> Option<Self> {
-        x86::kernel(format)
+        x86::kernels(format).next().unwrap_or_else(|| Self::portable(format))
     }
 
     fn portable(format: Format) -> Self {
-        match format {
-            Format::Bf16 => Self { rows: 8, multiply: portable::bf16 },
-            Format::Int8 => Self { rows: 8, multiply: portable::int8 },
-        }
+        let multiply = match format {
+            Format::Bf16 => portable::bf16,
+            Format::Int8 => portable::int8,
+        };
+        Self { rows: 8, multiply, trains: false }
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn bf16(x: &[u32], panel: &[Line], y: &mut [&mut [f32]], at: usize, w
                 }
             }
         }
-        store(&sums, &mut y[at..], write);
+        store(sums.as_flattened(), &mut y[at..], write);
     }
 }
 
@@ -56,12 +56,13 @@ pub(super) fn int8(x: &[u32], panel: &[Line], y: &mut [&mut [f32]], at: usize, w
                 }
             }
         }
-        store(&totals, &mut y[at..], write);
+        store(totals.as_flattened(), &mut y[at..], write);
     }
 }
 
-fn store(sums: &[[f32; 16]; 2], y: &mut [f32], write: Write) {
-    for (y, sum) in y.iter_mut().zip(sums.as_flattened()) {
+/// Writes as many sums as `y` has room for.
+pub(super) fn store(sums: &[f32], y: &mut [f32], write: Write) {
+    for (y, sum) in y.iter_mut().zip(sums) {
         match write {
             Write::Replace => *y = *sum,
             Write::Add => *y += sum,

@@ -21,9 +21,9 @@ fn product(packed: &PackedMatrix, x: &[f32]) -> Vec<f32> {
     y
 }
 
-/// The kernels that can run here: the processor's own, if it has one, and the portable.
-fn both(weight: &[f32], inputs: usize, format: Format) -> Vec<PackedMatrix> {
-    let kernels = Kernel::fast(format).into_iter().chain([Kernel::portable(format)]);
+/// Each kernel that can run here: the processor's own, if it has any, and the portable.
+fn all(weight: &[f32], inputs: usize, format: Format) -> Vec<PackedMatrix> {
+    let kernels = x86::kernels(format).chain([Kernel::portable(format)]);
     kernels.map(|kernel| PackedMatrix::with_kernel(weight, inputs, format, kernel)).collect()
 }
 
@@ -62,7 +62,7 @@ fn exact(format: Format, weight: &[f32], x: &[f32]) -> (f64, f64) {
 
 fn check_exact(weight: &[f32], x: &[f32], inputs: usize) {
     for format in FORMATS {
-        for packed in both(weight, inputs, format) {
+        for packed in all(weight, inputs, format) {
             let y = product(&packed, x);
             for (x, y) in x.chunks(inputs).zip(y.chunks(packed.outputs)) {
                 for (weight, &y) in weight.chunks(inputs).zip(y) {
@@ -96,7 +96,7 @@ fn zeros_outliers_and_tiny_values_keep_the_bound() {
     weight[4 * inputs..5 * inputs].iter_mut().for_each(|weight| *weight *= 1e30);
     check_exact(&weight, &x, inputs);
     for format in FORMATS {
-        for packed in both(&weight, inputs, format) {
+        for packed in all(&weight, inputs, format) {
             assert!(product(&packed, &x)[..outputs].iter().all(|&y| y == 0.0));
         }
     }
@@ -110,7 +110,7 @@ fn a_value_that_is_no_number_spoils_its_row_and_no_other() {
         let mut x = values(3 * inputs, 6);
         x[inputs + 129] = spoiled;
         for format in FORMATS {
-            for packed in both(&weight, inputs, format) {
+            for packed in all(&weight, inputs, format) {
                 for (row, y) in product(&packed, &x).chunks(outputs).enumerate() {
                     assert!(y.iter().all(|y| y.is_finite() == (row != 1)), "{format:?} {row}");
                 }
@@ -148,7 +148,7 @@ fn the_portable_integers_have_the_same_bits() {
     for (tokens, inputs, outputs) in [(1, 1, 1), (7, 65, 33), (14, 576, 64), (3, 1536, 40)] {
         let mut x = values(tokens * inputs, 9);
         x[inputs / 2] = 1e6;
-        let kernels = both(&values(outputs * inputs, 10), inputs, Format::Int8);
+        let kernels = all(&values(outputs * inputs, 10), inputs, Format::Int8);
         let results: Vec<_> = kernels.iter().map(|packed| bits(&product(packed, &x))).collect();
         assert!(results.iter().all(|result| *result == results[0]));
     }
@@ -159,7 +159,7 @@ fn the_portable_bf16_differs_by_the_rounding_of_sums_alone() {
     let (tokens, inputs, outputs) = (14, 577, 64);
     let (weight, x) = (values(outputs * inputs, 11), values(tokens * inputs, 12));
     let results: Vec<_> =
-        both(&weight, inputs, Format::Bf16).iter().map(|packed| product(packed, &x)).collect();
+        all(&weight, inputs, Format::Bf16).iter().map(|packed| product(packed, &x)).collect();
     for result in &results {
         for (index, (&y, &other)) in result.iter().zip(&results[0]).enumerate() {
             let row = &x[index / outputs * inputs..][..inputs];
@@ -177,7 +177,7 @@ fn a_product_can_be_added_and_may_have_no_rows() {
     let (inputs, outputs) = (100, 50);
     let (weight, x) = (values(outputs * inputs, 13), values(9 * inputs, 14));
     for format in FORMATS {
-        for packed in both(&weight, inputs, format) {
+        for packed in all(&weight, inputs, format) {
             let (mut y, alone) = (values(9 * outputs, 15), product(&packed, &x));
             let expected: Vec<f32> = y.iter().zip(&alone).map(|(y, alone)| y + alone).collect();
             packed.linear(&x, &mut y, Write::Add);

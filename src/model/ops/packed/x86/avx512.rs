@@ -1,18 +1,19 @@
 //! The products by AVX-512 and its instructions for bf16 and 8-bit integers.
-//!
-//! Some rows of `x` meet the 32 outputs of a panel in registers, from the first input to the last.
 use std::arch::{is_x86_feature_detected, x86_64::*};
 
 use super::{
-    Format, Kernel, Line, PANEL, Write,
-    round::{ACTIVATION_GROUP, GROUP_WORDS, WEIGHT_GROUP},
+    super::{
+        Format, Kernel, Line, PANEL, Write,
+        round::{ACTIVATION_GROUP, GROUP_WORDS, WEIGHT_GROUP},
+    },
+    by_rows, prefetch,
 };
 
 /// The kernel for a format, where this processor has the instructions.
 pub(super) fn kernel(format: Format) -> Option<Kernel> {
     let kernel = match format {
-        Format::Bf16 => Kernel { rows: 12, multiply: bf16 },
-        Format::Int8 => Kernel { rows: 6, multiply: int8 },
+        Format::Bf16 => Kernel { rows: 12, multiply: bf16, trains: true },
+        Format::Int8 => Kernel { rows: 6, multiply: int8, trains: false },
     };
     supported(format).then_some(kernel)
 }
@@ -23,16 +24,6 @@ fn supported(format: Format) -> bool {
             Format::Bf16 => is_x86_feature_detected!("avx512bf16"),
             Format::Int8 => is_x86_feature_detected!("avx512vnni"),
         }
-}
-
-/// Calls the tile of as many rows as `y` has, of those listed.
-macro_rules! by_rows {
-    ($tile:ident, [$($rows:literal)*], $x:ident, $panel:ident, $y:ident, $at:ident, $write:ident) => {
-        match $y.len() {
-            $($rows => $tile::<$rows>($x, $panel, $y, $at, $write),)*
-            rows => panic!("a tile has no {rows} rows"),
-        }
-    };
 }
 
 fn bf16(x: &[u32], panel: &[Line], y: &mut [&mut [f32]], at: usize, write: Write) {
@@ -144,15 +135,6 @@ fn prefetch_results(y: &[&mut [f32]], at: usize, write: Write) {
             _mm_prefetch::<_MM_HINT_T0>(y[at..].as_ptr().cast());
             _mm_prefetch::<_MM_HINT_T0>(y[at..].as_ptr().wrapping_add(16).cast());
         }
-    }
-}
-
-/// Asks for lines of the next panel, `length` further on, which memory would otherwise deliver late.
-#[target_feature(enable = "avx512f")]
-fn prefetch(lines: &[Line], length: usize) {
-    for line in lines {
-        // Past the last panel this is a hint without use.
-        _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(line).wrapping_add(length).cast());
     }
 }
 

@@ -1,0 +1,212 @@
+//! The products by AVX2 and fused multiply-add, for processors without AVX-512.
+//!
+//! Both give the portable kernel's bits: products of two bf16 are exact in `f32`, and so are sums of
+//! integers.
+use std::arch::{is_x86_feature_detected, x86_64::*};
+
+use super::{
+    super::{
+        Format, Kernel, Line, Write, portable,
+        round::{ACTIVATION_GROUP, GROUP_WORDS, WEIGHT_GROUP},
+    },
+    by_rows, prefetch,
+};
+
+/// The kernel for a format, where this processor has the instructions.
+pub(super) fn kernel(format: Format) -> Option<Kernel> {
+    let multiply = match format {
+        Format::Bf16 => bf16,
+        Format::Int8 => int8,
+    };
+    // For bf16, the instructions of `f32` do the work: faster where memory is what limits, no more.
+    let trains = false;
+    supported().then_some(Kernel { rows: ROWS, multiply, trains })
+}
+
+fn supported() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
+
+/// Rows that a tile takes at most: with two vectors of outputs, they fill the 16 registers.
+const ROWS: usize = 4;
+
+fn bf16(x: &[u32], panel: &[Line], y: &mut [&mut [f32]], at: usize, write: Write) {
+    assert!(supported());
+    // SAFETY: the processor has the instructions.
+    #[expect(unsafe_code)]
+    unsafe {
+        by_rows!(bf16_rows, [1 2 3 4], x, panel, y, at, write);
+    }
+}
+
+fn int8(x: &[u32], panel: &[Line], y: &mut [&mut [f32]], at: usize, write: Write) {
+    assert!(supported());
+    // SAFETY: the processor has the instructions.
+    #[expect(unsafe_code)]
+    unsafe {
+        by_rows!(int8_rows, [1 2 3 4], x, panel, y, at, write);
+    }
+}
+
+/// The sums of some rows with 8 outputs of each vector.
+type Sums<const ROWS: usize, const VECTORS: usize> = [[__m256; VECTORS]; ROWS];
+
+#[target_feature(enable = "avx2,fma")]
+fn bf16_rows<const ROWS: usize>(
+    x: &[u32],
+    panel: &[Line],
+    y: &mut [&mut [f32]],
+    at: usize,
+    write: Write,
+) {
+    if ROWS <= 2 {
+        store(&bf16_tile::<ROWS, 4>(x, panel, 0), y, at, write);
+    } else {
+        for first in [0, 2] {
+            store(&bf16_tile::<ROWS, 2>(x, panel, first), y, at + 8 * first, write);
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn int8_rows<const ROWS: usize>(
+    x: &[u32],
+    panel: &[Line],
+    y: &mut [&mut [f32]],
+    at: usize,
+    write: Write,
+) {
+    if ROWS <= 2 {
+        store(&int8_tile::<ROWS, 4>(x, panel, 0), y, at, write);
+    } else {
+        for first in [0, 2] {
+            store(&int8_tile::<ROWS, 2>(x, panel, first), y, at + 8 * first, write);
+        }
+    }
+}
+
+/// The vectors of a panel from `first` on.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn bf16_tile<const ROWS: usize, const VECTORS: usize>(
+    x: &[u32],
+    panel: &[Line],
+    first: usize,
+) -> Sums<ROWS, VECTORS> {
+    let words = panel.len() / 2;
+    let x: [&[u32]; ROWS] = std::array::from_fn(|row| &x[row * words..][..words]);
+    let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+    let mut sums = [[_mm256_setzero_ps(); VECTORS]; ROWS];
+    for (word, lines) in panel.as_chunks::<2>().0.iter().enumerate() {
+        prefetch(lines, panel.len());
+        let mut high = [_mm256_setzero_ps(); VECTORS];
+        let mut low = [_mm256_setzero_ps(); VECTORS];
+        for vector in 0..VECTORS {
+            let weights = load(lines, first + vector);
+            high[vector] = _mm256_castsi256_ps(_mm256_and_si256(weights, upper));
+            low[vector] = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(weights));
+        }
+        for row in 0..ROWS {
+            let pair = _mm256_set1_epi32(x[row][word] as i32);
+            let upper = _mm256_castsi256_ps(_mm256_and_si256(pair, upper));
+            let lower = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(pair));
+            for vector in 0..VECTORS {
+                let sum = &mut sums[row][vector];
+                *sum = _mm256_fmadd_ps(high[vector], upper, *sum);
+                *sum = _mm256_fmadd_ps(low[vector], lower, *sum);
+            }
+        }
+    }
+    sums
+}
+
+/// AVX2 multiplies bytes with sums of 16 bits, which these can exceed. So the even and the odd bytes
+/// are taken for integers of 16 bits, whose products it sums to 32.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn int8_tile<const ROWS: usize, const VECTORS: usize>(
+    x: &[u32],
+    panel: &[Line],
+    first: usize,
+) -> Sums<ROWS, VECTORS> {
+    let (length, groups) = (panel.len(), panel.as_chunks::<{ 2 * WEIGHT_GROUP }>().0);
+    let x: [&[[u32; ACTIVATION_GROUP]]; ROWS] = {
+        let all = x.as_chunks::<ACTIVATION_GROUP>().0;
+        std::array::from_fn(|row| &all[row * groups.len()..][..groups.len()])
+    };
+    let bytes = _mm256_set1_epi16(0xff);
+    let mut totals = [[_mm256_setzero_ps(); VECTORS]; ROWS];
+    for (group, panel) in groups.iter().enumerate() {
+        let mut sums = [[_mm256_setzero_si256(); VECTORS]; ROWS];
+        for row in 0..ROWS {
+            sums[row] = [_mm256_set1_epi32(x[row][group][1] as i32); VECTORS];
+        }
+        for word in 0..GROUP_WORDS {
+            let lines = panel[2 * (word + 1)..].first_chunk::<2>().expect("a word");
+            prefetch(lines, length);
+            let mut even = [_mm256_setzero_si256(); VECTORS];
+            let mut odd = [_mm256_setzero_si256(); VECTORS];
+            for vector in 0..VECTORS {
+                let weights = load(lines, first + vector);
+                even[vector] = _mm256_and_si256(weights, bytes);
+                odd[vector] = _mm256_srli_epi16::<8>(weights);
+            }
+            for row in 0..ROWS {
+                let four = _mm256_set1_epi32(x[row][group][2 + word] as i32);
+                let evens = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(four));
+                let odds = _mm256_srai_epi16::<8>(four);
+                for vector in 0..VECTORS {
+                    let pair = _mm256_madd_epi16(even[vector], evens);
+                    let other = _mm256_madd_epi16(odd[vector], odds);
+                    let sum = &mut sums[row][vector];
+                    *sum = _mm256_add_epi32(*sum, _mm256_add_epi32(pair, other));
+                }
+            }
+        }
+        let scales = panel.first_chunk::<2>().expect("scales");
+        for row in 0..ROWS {
+            let scale = _mm256_set1_ps(f32::from_bits(x[row][group][0]));
+            for vector in 0..VECTORS {
+                let scales = _mm256_castsi256_ps(load(scales, first + vector));
+                let sum = _mm256_cvtepi32_ps(sums[row][vector]);
+                let sum = _mm256_mul_ps(sum, _mm256_mul_ps(scales, scale));
+                totals[row][vector] = _mm256_add_ps(totals[row][vector], sum);
+            }
+        }
+    }
+    totals
+}
+
+/// Eight of the 32 words.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load(lines: &[Line; 2], vector: usize) -> __m256i {
+    let words = &lines[vector / 2].0.as_chunks::<8>().0[vector % 2];
+    // SAFETY: 32 bytes; unaligned loads ask for no more.
+    #[expect(unsafe_code)]
+    unsafe {
+        _mm256_loadu_si256(std::ptr::from_ref(words).cast())
+    }
+}
+
+/// Writes the sums of each row from column `at` on, as many as `y` has room for.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store<const ROWS: usize, const VECTORS: usize>(
+    sums: &Sums<ROWS, VECTORS>,
+    y: &mut [&mut [f32]],
+    at: usize,
+    write: Write,
+) {
+    for (sums, y) in sums.iter().zip(y) {
+        for (vector, &sum) in sums.iter().enumerate() {
+            let mut eight = [0.0_f32; 8];
+            // SAFETY: 32 bytes; unaligned stores ask for no more.
+            #[expect(unsafe_code)]
+            unsafe {
+                _mm256_storeu_ps(eight.as_mut_ptr(), sum);
+            }
+            portable::store(&eight, y.get_mut(at + 8 * vector..).unwrap_or_default(), write);
+        }
+    }
+}
