@@ -98,7 +98,9 @@ fn bf16_tile<const ROWS: usize, const VECTORS: usize>(
     let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
     let mut sums = [[_mm256_setzero_ps(); VECTORS]; ROWS];
     for (word, lines) in panel.as_chunks::<2>().0.iter().enumerate() {
-        prefetch(lines, panel.len());
+        if VECTORS == 4 {
+            prefetch(lines, panel.len());
+        }
         let mut high = [_mm256_setzero_ps(); VECTORS];
         let mut low = [_mm256_setzero_ps(); VECTORS];
         for vector in 0..VECTORS {
@@ -143,7 +145,9 @@ fn int8_tile<const ROWS: usize, const VECTORS: usize>(
         }
         for word in 0..GROUP_WORDS {
             let lines = panel[2 * (word + 1)..].first_chunk::<2>().expect("a word");
-            prefetch(lines, length);
+            if VECTORS == 4 {
+                prefetch(lines, length);
+            }
             let mut even = [_mm256_setzero_si256(); VECTORS];
             let mut odd = [_mm256_setzero_si256(); VECTORS];
             for vector in 0..VECTORS {
