@@ -232,9 +232,12 @@ fn a_model_card_and_a_table_for_papers_read_well() {
     "#);
     insta::assert_snapshot!(built(Kind::default(), "win_rates.tex"), @r"
     % \usepackage{booktabs}
+    % \usepackage[T1]{fontenc}
     \begin{table}
       \centering
+      \small
       \caption{Win rates of fabricated, in percent, with 95\% intervals; p by sign flips, corrected by Holm's method for 5 comparisons. Judged by the base model, untrained by this run, a weak judge. How often this judge agrees with people is not known.}
+      \medskip
       \begin{tabular}{llrrcrr}
         \toprule
         Candidate & Baseline & $n$ & Win rate & 95\% interval & Won/tied/lost & $p$ \\

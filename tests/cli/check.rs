@@ -255,7 +255,7 @@ fn init_writes_a_file_that_check_reads() {
     assert!(again.starts_with("exit 2") && again.contains("spyhop.toml exists"), "{again}");
     let output = workplace.run(&["init", "--out", "other.toml", "--format", "csv"]);
     assert!(
-        output.contains("\nother.toml,48,16.6") && output.contains(",17.0,0.8,0.41\n"),
+        output.contains("\nother.toml,48,16.57") && output.contains(",17.0,0.8,0.41\n"),
         "{output}"
     );
     workplace.edit("spyhop.toml", "eval_set = \"first-look\" ", "# ");

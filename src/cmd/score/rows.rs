@@ -92,7 +92,7 @@ pub(super) fn row(scored: &Scored) -> Row {
         ("best_case_win_rate", hundred(bounds.map(|bounds| bounds.best.point))),
         ("baseline", json!(standing.contest.baseline)),
         ("judge", json!(standing.contest.judge)),
-        ("lc_method", controlled.map_or(Value::Null, |one| json!(one.method))),
+        ("lc_method", controlled.map_or(Value::Null, |one| json!(one.method.to_string()))),
     ];
     row.extend(position_columns(&standing.position));
     row.extend(corrected_columns(corrected.as_ref()));
