@@ -178,7 +178,7 @@ pub(super) fn blocks(all: &[Diversity]) -> anyhow::Result<Vec<Block>> {
             words::count(one.words),
             words::estimate_or_none(one.distinct_bigrams.as_ref()),
             one.unique_trigrams.map_or_else(none, trigrams),
-            one.first_words.iter().map(first).collect::<Vec<_>>().join(", "),
+            one.first_words.iter().take(2).map(first).collect::<Vec<_>>().join(", "),
         ]);
     }
     let sampled = match all.iter().find_map(|one| one.sample_words) {
@@ -194,7 +194,7 @@ pub(super) fn blocks(all: &[Diversity]) -> anyhow::Result<Vec<Block>> {
     Ok(vec![
         Block::Table(table),
         Block::paragraph(format!(
-            "Distinct: different but for case, punctuation and white space; counted in the whole set. {sampled} Begin with: the most common first words. They are no parse: the paper looks at root verbs and their nouns."
+            "Distinct: different but for case, punctuation and white space; counted in the whole set. {sampled} Begin with: the most common first words, of which the plot has more. They are no parse: the paper looks at root verbs and their nouns."
         )),
         Block::figure(&figures::first_words(all))?,
     ])
