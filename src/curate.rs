@@ -112,28 +112,35 @@ pub fn select(
     ratings: &[Rated],
     settings: &recipe::Curate,
 ) -> (Vec<Pair>, Selection) {
-    let rating: HashMap<&str, f64> =
+    let by_id: HashMap<&str, f64> =
         ratings.iter().filter_map(|row| Some((row.id.as_str(), row.rating?))).collect();
-    let mut rated: Vec<(usize, f64)> = pairs
-        .iter()
-        .enumerate()
-        .filter_map(|(at, pair)| Some((at, *rating.get(pair.id.as_str())?)))
-        .collect();
-    rated.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let reached = rated.iter().filter(|(_, rating)| *rating >= settings.threshold).count();
-    let kept = reached.max(settings.at_least.min(rated.len()));
-    let mut chosen: Vec<usize> = rated[..kept].iter().map(|(at, _)| *at).collect();
-    chosen.sort_unstable();
+    let ratings: Vec<Option<f64>> =
+        pairs.iter().map(|pair| by_id.get(pair.id.as_str()).copied()).collect();
+    let rated = || ratings.iter().copied().flatten();
+    let reached = rated().filter(|rating| *rating >= settings.threshold).count();
+    let chosen = kept(&ratings, settings);
     let selection = Selection {
         pairs: pairs.len(),
-        unrated: pairs.len() - rated.len(),
+        unrated: pairs.len() - rated().count(),
         threshold: settings.threshold,
         reached_threshold: reached,
-        kept,
-        fallback: kept > reached,
-        lowest_kept: kept.checked_sub(1).map(|last| rated[last].1),
+        kept: chosen.len(),
+        fallback: chosen.len() > reached,
+        lowest_kept: chosen.iter().filter_map(|&at| ratings[at]).min_by(f64::total_cmp),
     };
     (chosen.into_iter().map(|at| pairs[at].clone()).collect(), selection)
+}
+
+/// The places of the pairs that [`select`] chooses by their ratings, ascending.
+pub fn kept(ratings: &[Option<f64>], settings: &recipe::Curate) -> Vec<usize> {
+    let mut rated: Vec<(usize, f64)> =
+        ratings.iter().enumerate().filter_map(|(at, rating)| Some((at, (*rating)?))).collect();
+    rated.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let reached = rated.iter().filter(|(_, rating)| *rating >= settings.threshold).count();
+    rated.truncate(reached.max(settings.at_least));
+    let mut chosen: Vec<usize> = rated.into_iter().map(|(at, _)| at).collect();
+    chosen.sort_unstable();
+    chosen
 }
 
 #[cfg(test)]

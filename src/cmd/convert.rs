@@ -6,12 +6,18 @@ use std::{
 
 use anyhow::Context;
 use clap::ValueEnum;
+use serde_json::json;
 use spyhop::{
     exchange::{self, Answers, Converted},
     watch::Watch,
 };
 
-use super::{progress::Progress, say};
+use super::{
+    output::{Format, print_csv, print_json},
+    print,
+    progress::Progress,
+    say,
+};
 
 /// Write judgments in the format of another harness
 ///
@@ -37,6 +43,9 @@ pub(crate) struct ConvertArgs {
     /// Files with the questions, for judgments that hold only their ids
     #[arg(long, value_name = "FILE", num_args = 1..)]
     questions: Vec<PathBuf>,
+    /// How the counts are printed
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -72,14 +81,23 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<()> {
     for (what, rows) in &converted.lost {
         say(&format!("note: {to} do not hold {what}: lost in {rows} rows"));
     }
-    say(&format!(
-        "{}: {} rows of {}, from {} rows",
-        args.out.display(),
-        converted.rows_out,
-        to,
-        converted.rows_in
-    ));
-    Ok(())
+    let Converted { rows_in, rows_out, lost } = converted;
+    let row = || {
+        vec![vec![
+            ("file", json!(args.out)),
+            ("judgments", json!(to.to_string())),
+            ("rows_in", json!(rows_in)),
+            ("rows_out", json!(rows_out)),
+            ("lost", json!(lost)),
+        ]]
+    };
+    match args.format {
+        Format::Table => {
+            print(&format!("{}: {rows_out} rows of {to}, from {rows_in} rows", args.out.display()))
+        }
+        Format::Json => print_json(&row()),
+        Format::Csv => print_csv(&row()),
+    }
 }
 
 /// Writes a run's judgments as AlpacaEval's annotations; its directory has the answers.

@@ -1,8 +1,13 @@
 use std::path::PathBuf;
 
+use serde_json::json;
 use spyhop::{eval_set::EvalSet, source::cache_directory, stats, store::write_atomic};
 
-use super::{progress::Progress, say};
+use super::{
+    output::{Format, print_csv, print_json},
+    print,
+    progress::Progress,
+};
 
 /// Write a commented spyhop.toml for `spyhop check`, with thresholds for the size of the eval set
 ///
@@ -28,11 +33,16 @@ pub(crate) struct InitArgs {
     model: String,
     #[arg(long, value_name = "FILE", default_value = "spyhop.toml")]
     out: PathBuf,
+    /// How the numbers are printed
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
 }
 
 /// Standard deviation of a prompt's score where neither side is better and a third of the prompts is
 /// decided alike in both orders for each: what differs between eval sets is little beside it.
 const DEVIATION: f64 = 0.41;
+/// How often the loss that is named has to be found.
+const POWER: f64 = 0.8;
 
 pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
     anyhow::ensure!(
@@ -44,7 +54,7 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
     let set = EvalSet::load(&args.eval_set, &cache_directory()?, &|event| progress.watch(event))?;
     let n = set.prompts.len();
     let error = DEVIATION / (n as f64).sqrt();
-    let shown = 100.0 * stats::detectable(error, 0.05, 0.8);
+    let shown = 100.0 * stats::detectable(error, 0.05, POWER);
     let margin = shown.ceil().max(1.0);
     let slices = match set.slices.len() {
         0 | 1 => "false           # this eval set has no slices",
@@ -122,10 +132,22 @@ repetition = 0.05       # answers that end in the same words again and again
         calls = 2 * n,
     );
     write_atomic(&std::path::absolute(&args.out)?, text.as_bytes())?;
-    say(&format!(
-        "{}: {n} prompts detect a drop of {:.1} points below the margin 80% of the time, and an equal model passes a margin of {margin} as often (scores of a prompt assumed to deviate by {DEVIATION})",
-        args.out.display(),
-        shown
-    ));
-    Ok(())
+    let row = || {
+        vec![vec![
+            ("file", json!(args.out)),
+            ("prompts", json!(n)),
+            ("detectable_points", json!(shown)),
+            ("margin_points", json!(margin)),
+            ("power", json!(POWER)),
+            ("deviation", json!(DEVIATION)),
+        ]]
+    };
+    match args.format {
+        Format::Table => print(&format!(
+            "{}: {n} prompts detect a drop of {shown:.1} points below the margin 80% of the time, and an equal model passes a margin of {margin} as often (scores of a prompt assumed to deviate by {DEVIATION})",
+            args.out.display()
+        )),
+        Format::Json => print_json(&row()),
+        Format::Csv => print_csv(&row()),
+    }
 }

@@ -2,6 +2,7 @@
 use super::{
     document::{Block, Table},
     figures,
+    readings::{self, Sensitivity},
     run::Run,
     words,
 };
@@ -23,7 +24,7 @@ pub(super) struct Ratings {
 /// Lower ends of the bins, each half a point wide; 5 itself falls into the last.
 pub(super) const BINS: [f64; 8] = [1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5];
 
-pub(super) fn blocks(run: &Run) -> anyhow::Result<Vec<Block>> {
+pub(super) fn blocks(run: &Run, sensitivities: &[Sensitivity]) -> anyhow::Result<Vec<Block>> {
     let mut table = Table::new(&[
         "Chosen for",
         "Rated by",
@@ -68,6 +69,7 @@ pub(super) fn blocks(run: &Run) -> anyhow::Result<Vec<Block>> {
     let mut blocks: Vec<Block> = warnings.into_iter().map(Block::warning).collect();
     blocks.push(Block::Table(table));
     blocks.extend(figure(run)?);
+    blocks.extend(readings::blocks(sensitivities, run.recipe.curate.rating));
     Ok(blocks)
 }
 

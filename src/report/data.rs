@@ -1,5 +1,6 @@
 //! What the models learned from: where texts were lost, how long they are, what more of them brings.
 use super::{
+    diversity::{self, Diversity},
     document::{Block, Table},
     figures::{self, Trained},
     published,
@@ -9,7 +10,52 @@ use super::{
 };
 use crate::{record::Pair, stats};
 
-pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> anyhow::Result<Vec<Block>> {
+/// Pairs that models learned from, or might have.
+#[derive(Debug)]
+pub(super) struct PairSet {
+    pub(super) name: String,
+    pub(super) instructions: Vec<String>,
+    /// Length of each output in characters.
+    pub(super) output_characters: Vec<usize>,
+    /// What the paper has of lengths: of instructions and of outputs.
+    pub(super) paper: [&'static str; 2],
+}
+
+/// The seed, everything augmented, and what each model learned from beside the seed.
+///
+/// # Errors
+/// When a file of pairs holds something that is not a row.
+pub(super) fn pair_sets(run: &Run) -> anyhow::Result<Vec<PairSet>> {
+    let set = |name: String, pairs: Vec<(String, String)>, paper| {
+        let output_characters = pairs.iter().map(|pair| pair.1.chars().count()).collect();
+        let instructions = pairs.into_iter().map(|pair| pair.0).collect();
+        PairSet { name, instructions, output_characters, paper }
+    };
+    let texts = |pairs: Vec<Pair>| -> Vec<(String, String)> {
+        pairs.into_iter().map(|pair| (pair.instruction, pair.output)).collect()
+    };
+    let augmented = run.augmented()?.into_iter();
+    let augmented = augmented.filter_map(|row| Some((row.instruction?, row.output))).collect();
+    let mut sets = vec![
+        set("Seed".into(), texts(run.seed_pairs()?), ["148 ± 322", "1,072 ± 818"]),
+        set("Augmented, all".into(), augmented, ["352 ± 134", "1,722 ± 653"]),
+    ];
+    for model in run.models().iter().skip(1) {
+        let curated = texts(run.curated_pairs(model)?);
+        if !curated.is_empty() {
+            let name = format!("Curated, for {model}");
+            sets.push(set(name, curated, ["115 ± 175", "1,663 ± 616"]));
+        }
+    }
+    Ok(sets)
+}
+
+pub(super) fn blocks(
+    run: &Run,
+    win_rates: &WinRates,
+    sets: &[PairSet],
+    diversities: &[Diversity],
+) -> anyhow::Result<Vec<Block>> {
     let mut blocks = Vec::new();
     if let Some(corpus) = run.done.iter().find(|done| done.id == "corpus") {
         let mut table = Table::new(&["Segments of the corpus", "Count#", "Share#"]);
@@ -37,35 +83,19 @@ pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> anyhow::Result<Vec<Bloc
         "Paper: output#",
     ]);
     let mut outputs: Vec<(String, Vec<usize>)> = Vec::new();
-    let mut push = |name: String, pairs: &[(usize, usize)], paper: [&str; 2]| {
-        let lengths = |pick: fn(&(usize, usize)) -> usize| -> Vec<f64> {
-            pairs.iter().map(|pair| pick(pair) as f64).collect()
-        };
+    for PairSet { name, instructions, output_characters, paper } in sets {
+        let instructions: Vec<f64> =
+            instructions.iter().map(|text| text.chars().count() as f64).collect();
+        let lengths: Vec<f64> = output_characters.iter().map(|&length| length as f64).collect();
         table.rows.push(vec![
             name.clone(),
-            words::count(pairs.len()),
-            words::mean_and_deviation(&lengths(|pair| pair.0)),
-            words::mean_and_deviation(&lengths(|pair| pair.1)),
+            words::count(lengths.len()),
+            words::mean_and_deviation(&instructions),
+            words::mean_and_deviation(&lengths),
             paper[0].into(),
             paper[1].into(),
         ]);
-        outputs.push((name, pairs.iter().map(|pair| pair.1).collect()));
-    };
-    push("Seed".into(), &lengths(&run.seed_pairs()?), ["148 ± 322", "1,072 ± 818"]);
-    let augmented: Vec<(usize, usize)> = run
-        .augmented()?
-        .iter()
-        .filter_map(|row| {
-            let instruction = row.instruction.as_ref()?;
-            Some((instruction.chars().count(), row.output.chars().count()))
-        })
-        .collect();
-    push("Augmented, all".into(), &augmented, ["352 ± 134", "1,722 ± 653"]);
-    for model in run.models().iter().skip(1) {
-        let curated = lengths(&run.curated_pairs(model)?);
-        if !curated.is_empty() {
-            push(format!("Curated, for {model}"), &curated, ["115 ± 175", "1,663 ± 616"]);
-        }
+        outputs.push((name.clone(), output_characters.clone()));
     }
     blocks.push(Block::Table(table));
     blocks.push(Block::paragraph(
@@ -80,6 +110,7 @@ pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> anyhow::Result<Vec<Bloc
     if outputs.iter().any(|(_, lengths)| !lengths.is_empty()) {
         blocks.push(Block::figure(&figures::lengths(&outputs))?);
     }
+    blocks.extend(diversity::blocks(diversities)?);
     blocks.extend(growth(run, win_rates)?);
     Ok(blocks)
 }
@@ -139,11 +170,4 @@ pub(super) fn trained(
         }
     }
     Ok(trained)
-}
-
-fn lengths(pairs: &[Pair]) -> Vec<(usize, usize)> {
-    pairs
-        .iter()
-        .map(|pair| (pair.instruction.chars().count(), pair.output.chars().count()))
-        .collect()
 }

@@ -1,7 +1,7 @@
 //! `report.json`: the numbers for programs. `docs/formats.md` describes every key.
 use serde::Serialize;
 
-use super::win_rates::WinRates;
+use super::{diversity::Diversity, making::Made, readings::Sensitivity, win_rates::WinRates};
 
 /// The version of the keys: one that is added leaves it, one that changes its meaning raises it.
 const SCHEMA: &str = "spyhop report 1";
@@ -12,10 +12,13 @@ struct Report<'a> {
     headline: &'a str,
     #[serde(flatten)]
     win_rates: &'a WinRates,
+    curation: &'a [Sensitivity],
+    diversity: &'a [Diversity],
 }
 
-pub(super) fn render(headline: &str, win_rates: &WinRates) -> anyhow::Result<String> {
-    pretty(&Report { schema: SCHEMA, headline, win_rates })
+pub(super) fn render(headline: &str, win_rates: &WinRates, made: &Made) -> anyhow::Result<String> {
+    let Made { curation, diversity, .. } = made;
+    pretty(&Report { schema: SCHEMA, headline, win_rates, curation, diversity })
 }
 
 /// Indented, and ended by a line end.

@@ -152,7 +152,17 @@ pub(super) fn blocks(run: &Run, win_rates: &WinRates) -> anyhow::Result<Vec<Bloc
     if let Some(plot) = figures::position(win_rates) {
         blocks.push(Block::figure(&plot)?);
     }
+    blocks.push(Block::paragraph(drift(run)));
     Ok(blocks)
+}
+
+/// Whether the judge can have changed between two iterations.
+fn drift(run: &Run) -> &'static str {
+    if run.recipe.judge.remote.is_some() {
+        "Drift is not measured in a run: a server can change the model behind a name, and a difference between iterations that were judged on different days may be the judge's. `spyhop eval --anchors`, and `spyhop check` with anchors = true, ask the judge of pairs with known answers, and say what has changed since they asked before."
+    } else {
+        "Drift: none is possible, because a run refuses to go on with a judge of other weights, or with other prompts."
+    }
 }
 
 /// The judge's model, in a few words.

@@ -1,18 +1,47 @@
 //! The sections that say what the models were made from, at what cost, and how far from the paper.
 use super::{
     contamination, curation, data, deviations,
+    diversity::{Diversity, diversities},
     document::{Block, Section, Table},
     figures, published,
+    readings::{Sensitivity, sensitivities},
     run::Run,
     win_rates::WinRates,
     words,
 };
 use crate::record::TrainingStep;
 
-pub(super) fn sections(run: &Run, win_rates: &WinRates) -> anyhow::Result<Vec<Section>> {
+/// Numbers on what the models were made from.
+#[derive(Debug)]
+pub(super) struct Made {
+    sets: Vec<data::PairSet>,
+    pub(super) curation: Vec<Sensitivity>,
+    pub(super) diversity: Vec<Diversity>,
+}
+
+impl Made {
+    /// # Errors
+    /// When a file of pairs or ratings holds something that is not a row.
+    pub(super) fn of(run: &Run) -> anyhow::Result<Self> {
+        let sets = data::pair_sets(run)?;
+        let diversity = diversities(&sets, run.recipe.random_seed);
+        Ok(Self { sets, curation: sensitivities(run)?, diversity })
+    }
+}
+
+pub(super) fn sections(
+    run: &Run,
+    win_rates: &WinRates,
+    made: &Made,
+) -> anyhow::Result<Vec<Section>> {
+    let Made { sets, curation, diversity } = made;
     Ok(vec![
-        Section { id: "curation", title: "Curation", blocks: curation::blocks(run)? },
-        Section { id: "data", title: "Data", blocks: data::blocks(run, win_rates)? },
+        Section { id: "curation", title: "Curation", blocks: curation::blocks(run, curation)? },
+        Section {
+            id: "data",
+            title: "Data",
+            blocks: data::blocks(run, win_rates, sets, diversity)?,
+        },
         Section { id: "training", title: "Training", blocks: training(run)? },
         Section {
             id: "contamination",

@@ -10,6 +10,7 @@ mod csv;
 mod curation;
 mod data;
 mod deviations;
+mod diversity;
 mod document;
 mod embed;
 mod figures;
@@ -26,6 +27,7 @@ mod model_card;
 mod page;
 mod plot;
 mod published;
+mod readings;
 mod results;
 mod run;
 mod samples;
@@ -55,7 +57,7 @@ pub use win_rates::{Comparison, Difference, Slice, WinRates};
 
 use crate::{
     exchange::Ledger,
-    scoring::{Rule, Scored},
+    scoring::{Control, Published, Rule, Scored, controls},
     store::write_atomic,
 };
 use document::{Block, Figure, Section};
@@ -94,7 +96,7 @@ impl Report {
     pub fn of_run(run: &Path) -> anyhow::Result<Self> {
         let whole = Whole::read(run)?;
         let page = whole.page(None)?;
-        let Whole { run, win_rates, headline, progress, mut sections, colophon } = whole;
+        let Whole { run, win_rates, made, headline, progress, mut sections, colophon } = whole;
         sections.extend(colophon);
         let mut files = vec![
             ("index.html".to_owned(), page),
@@ -102,7 +104,7 @@ impl Report {
                 "report.md".to_owned(),
                 markdown::render(&win_rates.name, &headline, &progress, &sections),
             ),
-            ("report.json".to_owned(), json::render(&headline, &win_rates)?),
+            ("report.json".to_owned(), json::render(&headline, &win_rates, &made)?),
             ("win_rates.csv".to_owned(), csv::win_rates(&win_rates)?),
         ];
         if !win_rates.comparisons.is_empty() {
@@ -140,7 +142,8 @@ impl Report {
     /// When judgments of one group do not compare.
     pub fn of_judgments(ledger: &Ledger, rule: &Rule, scored: &[Scored]) -> anyhow::Result<Self> {
         let listed = published::leaderboards()?;
-        let groups = judged::groups(scored, &listed);
+        let controlled = controls(scored, &Published::default(), Control::default());
+        let groups = judged::groups(scored, &controlled, &listed);
         let texts = Texts {
             name: "judgments",
             headline: judged::headline(&groups),
@@ -256,6 +259,7 @@ pub fn page(run: &Path, served: &Served) -> anyhow::Result<String> {
 struct Whole {
     run: run::Run,
     win_rates: WinRates,
+    made: making::Made,
     headline: String,
     progress: String,
     sections: Vec<Section>,
@@ -269,9 +273,10 @@ impl Whole {
         let headline = verdict::headline(&win_rates, judge_card::attribution(&run));
         let progress = format!("{} of {} stages done", win_rates.stages_done, win_rates.stages);
         let mut sections = results::sections(&run, &win_rates)?;
-        sections.extend(making::sections(&run, &win_rates)?);
+        let made = making::Made::of(&run)?;
+        sections.extend(making::sections(&run, &win_rates, &made)?);
         let colophon = making::colophon(&run)?;
-        Ok(Self { win_rates, headline, progress, sections, colophon, run })
+        Ok(Self { win_rates, made, headline, progress, sections, colophon, run })
     }
 
     fn page(&self, served: Option<&Served>) -> anyhow::Result<String> {

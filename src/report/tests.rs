@@ -86,6 +86,7 @@ fn the_same_run_gives_the_same_bytes() {
         plots.collect::<Vec<_>>(),
         [
             "cost",
+            "first_words",
             "forest",
             "lengths",
             "losses",

@@ -1,9 +1,11 @@
 //! The win rate at equal length, by what is at hand: AlpacaEval's published figures, or our own fit.
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
-use super::{PromptScore, published::Published};
+use rayon::prelude::*;
+
+use super::{PromptScore, Scored, published::Published};
 use crate::{
-    exchange::PromptKey,
+    exchange::{Contest, PromptKey},
     stats::{
         Estimate,
         length_control::{self, COST, Compared, Predicted, Weights},
@@ -39,11 +41,60 @@ pub enum Method {
     NoDifficulty,
 }
 
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Weights => write!(f, "AlpacaEval's published weights"),
+            Self::Published { cost } => {
+                write!(f, "AlpacaEval's regression, fitted at C = {cost:.4}")
+            }
+            Self::GivenDifficulty => write!(f, "spyhop's regression, difficulties given"),
+            Self::EstimatedDifficulty { models } => {
+                write!(f, "spyhop's regression, difficulties from {models} other models")
+            }
+            Self::NoDifficulty => write!(f, "spyhop's regression, without difficulties"),
+        }
+    }
+}
+
 /// Folds of the bootstrap, and its seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Control {
     pub folds: usize,
     pub seed: u64,
+}
+
+impl Default for Control {
+    /// Folds enough for an error that is certain to 2%.
+    fn default() -> Self {
+        Self { folds: 1_000, seed: 0 }
+    }
+}
+
+/// [`control`] of every standing, with those of the same judge and baseline as its others. Without
+/// folds only published weights give a number.
+///
+/// # Errors
+/// Of each, the reason, in words, why there is no such number.
+pub fn controls(
+    scored: &[Scored],
+    published: &Published,
+    settings: Control,
+) -> Vec<Result<Controlled, String>> {
+    let one = |this: &Scored| {
+        let Contest { judge, model, baseline } = &this.standing.contest;
+        if settings.folds == 0 && !published.weights.contains_key(model) {
+            return Err("--lc-folds 0 leaves it out".to_owned());
+        }
+        let rival = |other: &&Scored| {
+            let names = &other.standing.contest;
+            other.contest != this.contest && names.judge == *judge && names.baseline == *baseline
+        };
+        let rivals: Vec<&[PromptScore]> =
+            scored.iter().filter(rival).map(|other| &other.scores[..]).collect();
+        control(model, &this.scores, &rivals, published, settings)
+    };
+    scored.par_iter().map(one).collect()
 }
 
 /// The cost that AlpacaEval's cross-validation chose for most models: 10^(4/9) of its grid. The next

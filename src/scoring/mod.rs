@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub use comparison::{Against, Difference, Part, compare};
 pub use human::{CorrectedRate, HumanLabels, corrected};
 pub use leaderboard::{Leaderboard, Row};
-pub use length::{Control, Controlled, Method, control};
+pub use length::{Control, Controlled, Method, control, controls};
 pub use published::{Difficulty, Published, difficulty, gamed, weights};
 pub use ranks::{Ranked, rank};
 

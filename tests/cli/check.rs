@@ -253,6 +253,11 @@ fn init_writes_a_file_that_check_reads() {
     assert!(output.contains("48 prompts detect a drop of 16.6 points"), "{output}");
     let again = workplace.run(&["init"]);
     assert!(again.starts_with("exit 2") && again.contains("spyhop.toml exists"), "{again}");
+    let output = workplace.run(&["init", "--out", "other.toml", "--format", "csv"]);
+    assert!(
+        output.contains("\nother.toml,48,16.57") && output.contains(",17.0,0.8,0.41\n"),
+        "{output}"
+    );
     workplace.edit("spyhop.toml", "eval_set = \"first-look\" ", "# ");
     let server_line = format!("server = {{ endpoints = [\"{}\"] }}", server.url);
     workplace.edit(

@@ -205,12 +205,12 @@ fn convert_says_what_is_lost() {
     insta::assert_snapshot!(output, @r#"
     exit 0
     --- stdout
+    own.jsonl: 24 rows of spyhop judgments, from 24 rows
     --- stderr
     note: spyhop judgments do not hold that the order is unknown: lost in 24 rows
     note: spyhop judgments do not hold the answers: lost in 24 rows
     note: spyhop judgments do not hold the instruction (the row has its hash): lost in 24 rows
     note: spyhop judgments do not hold the judge's name: lost in 24 rows
-    own.jsonl: 24 rows of spyhop judgments, from 24 rows
     "#);
     let scored = |name: &str| {
         let output = workplace.run(&["score", name, "--format", "json", "--lc-folds", "0"]);
@@ -218,6 +218,11 @@ fn convert_says_what_is_lost() {
         rows[0]["win_rate"].clone()
     };
     assert_eq!(scored("own.jsonl"), scored("one.json"));
+    let again = ["convert", "one.json", "--to", "spyhop", "--out", "own.jsonl", "--format", "json"];
+    let output = workplace.run(&again);
+    let rows: Vec<Value> = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!((&rows[0]["rows_in"], &rows[0]["rows_out"]), (&24.into(), &24.into()));
+    assert_eq!(rows[0]["lost"]["the answers"], 24);
     let output =
         workplace.run(&["convert", "one.json", "--to", "fastchat", "--out", "pairs.jsonl"]);
     assert!(output.starts_with("exit 2") && output.contains("one.json: row"), "{output}");

@@ -2,13 +2,9 @@ mod rows;
 
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
 use spyhop::{
     exchange::{Answers, Contest, Ledger},
-    scoring::{
-        self, Control, Controlled, CorrectedRate, HumanLabels, PromptScore, Published, Rule,
-        Standing,
-    },
+    scoring::{self, Control, Controlled, CorrectedRate, HumanLabels, Published, Rule, Standing},
 };
 
 use super::{
@@ -66,15 +62,12 @@ pub(super) struct LengthArgs {
     #[arg(long, value_name = "C")]
     lc_cost: Option<f64>,
     /// Folds of the bootstrap behind the interval of a length-controlled win rate; 0 leaves it out
-    #[arg(long, value_name = "N", default_value_t = FOLDS)]
+    #[arg(long, value_name = "N", default_value_t = Control::default().folds)]
     lc_folds: usize,
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
-
-/// Enough for an error that is certain to 2%.
-const FOLDS: usize = 1_000;
 
 impl Default for LengthArgs {
     fn default() -> Self {
@@ -84,8 +77,8 @@ impl Default for LengthArgs {
             lc_gamed: None,
             lc_gamed_sums: None,
             lc_cost: None,
-            lc_folds: FOLDS,
-            seed: 0,
+            lc_folds: Control::default().folds,
+            seed: Control::default().seed,
         }
     }
 }
@@ -171,24 +164,13 @@ pub(super) fn score(
     let published = length.published()?;
     let answered = |model: &str| Some(answers.count(model)).filter(|&count| count > 0);
     let scored = scoring::standings(ledger, rule, answered);
-    let one = |this: &scoring::Scored| {
-        let scoring::Scored { contest, scores, standing } = this;
-        let Contest { judge, model, baseline } = &standing.contest;
-        let rival = |other: &&scoring::Scored| {
-            let names = &other.standing.contest;
-            other.contest != *contest && names.judge == *judge && names.baseline == *baseline
-        };
-        let rivals = scored.iter().filter(rival);
-        let rivals: Vec<&[PromptScore]> = rivals.map(|other| &other.scores[..]).collect();
-        let control = Control { folds: length.lc_folds, seed: length.seed };
-        let controlled = match length.lc_folds {
-            0 if !published.weights.contains_key(model) => {
-                Err("--lc-folds 0 leaves it out".to_owned())
-            }
-            _ => scoring::control(model, scores, &rivals, &published, control),
-        };
-        let corrected = labels.map(|labels| scoring::corrected(model, baseline, scores, labels));
-        Scored { standing: standing.clone(), controlled, corrected }
+    let settings = Control { folds: length.lc_folds, seed: length.seed };
+    let controlled = scoring::controls(&scored, &published, settings);
+    let one = |(this, controlled): (scoring::Scored, _)| {
+        let Contest { model, baseline, .. } = &this.standing.contest;
+        let corrected =
+            labels.map(|labels| scoring::corrected(model, baseline, &this.scores, labels));
+        Scored { controlled, corrected, standing: this.standing }
     };
-    Ok(scored.par_iter().map(one).collect())
+    Ok(scored.into_iter().zip(controlled).map(one).collect())
 }

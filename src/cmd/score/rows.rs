@@ -2,7 +2,7 @@
 use serde_json::{Value, json};
 use spyhop::{
     judge::shared_family,
-    scoring::{CorrectedRate, Method, Position},
+    scoring::{CorrectedRate, Position},
     stats::{Estimate, Refusal, length_control},
 };
 
@@ -92,7 +92,7 @@ pub(super) fn row(scored: &Scored) -> Row {
         ("best_case_win_rate", hundred(bounds.map(|bounds| bounds.best.point))),
         ("baseline", json!(standing.contest.baseline)),
         ("judge", json!(standing.contest.judge)),
-        ("lc_method", controlled.map_or(Value::Null, |one| json!(method(one.method)))),
+        ("lc_method", controlled.map_or(Value::Null, |one| json!(one.method.to_string()))),
     ];
     row.extend(position_columns(&standing.position));
     row.extend(corrected_columns(corrected.as_ref()));
@@ -143,18 +143,6 @@ fn corrected_columns(corrected: Option<&CorrectedRate>) -> Row {
     ]
 }
 
-fn method(method: Method) -> String {
-    match method {
-        Method::Weights => "AlpacaEval's published weights".to_owned(),
-        Method::Published { cost } => format!("AlpacaEval's regression, fitted at C = {cost:.4}"),
-        Method::GivenDifficulty => "spyhop's regression, difficulties given".to_owned(),
-        Method::EstimatedDifficulty { models } => {
-            format!("spyhop's regression, difficulties from {models} other models")
-        }
-        Method::NoDifficulty => "spyhop's regression, without difficulties".to_owned(),
-    }
-}
-
 /// Says of a row what its numbers do not.
 pub(super) fn explain(scored: &Scored, remarks: &mut Remarks) {
     let Scored { standing, controlled, corrected } = scored;
@@ -186,7 +174,7 @@ pub(super) fn explain(scored: &Scored, remarks: &mut Remarks) {
                 length_control::is_far_from_raw(estimate.point, one.win_rate)
             });
             let far = if far { "; it is far from the raw one: doubt the fit" } else { "" };
-            note(&format!("length-controlled by {}{far}", method(one.method)));
+            note(&format!("length-controlled by {}{far}", one.method));
             if one.interval.is_none() {
                 note(
                     "published weights have no interval, and their standard error leaves out the doubt about them; --lc-gamed fits anew",

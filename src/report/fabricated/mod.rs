@@ -84,7 +84,7 @@ epochs = 3
 batch_size = 8
 [curate]
 at_least = 20
-rating = "probabilities"
+rating = "text"
 [evaluate]
 eval_set = "first-look"
 max_tokens = 256

@@ -175,9 +175,16 @@ impl Writer {
                 Origin::Augmented,
                 row.id.clone(),
             );
-            let rating = (pairs.len() % 19 != 4).then(|| (centre + 1.2 * spread).clamp(1.0, 5.0));
+            let rating: f64 = (centre + 1.2 * spread).clamp(1.0, 5.0);
+            let rating = (pairs.len() % 19 != 4).then(|| (10.0 * rating).round() / 10.0);
             let unread = usize::from(rating.is_none());
-            ratings.push(Rated { id: pair.id.clone(), rating, replies: Vec::new(), unread });
+            // Every tenth names another number first, and what could not be read says more after it.
+            let aside = if pairs.len() % 10 == 3 { "It has 2 faults.\n" } else { "" };
+            let reply = match rating {
+                Some(rating) => format!("{aside}Score: {rating}"),
+                None => format!("{aside}Score: 5 out of 5"),
+            };
+            ratings.push(Rated { id: pair.id.clone(), rating, replies: vec![reply], unread });
             pairs.push((rating, pair));
         }
         self.rows(&format!("{by}/ratings.jsonl"), &ratings);

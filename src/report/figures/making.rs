@@ -2,6 +2,7 @@
 use super::{
     super::{
         curation::{BINS, Ratings},
+        diversity::{Diversity, FirstWord},
         plot::{Axis, Chart, Drawing, Drawn, Plot, Point, Row, Rows, Scale, Series, Style},
         words,
     },
@@ -109,6 +110,31 @@ pub(in crate::report) fn lengths(sets: &[(String, Vec<usize>)]) -> Plot {
         caption: "Lengths in characters: the median, the middle half and the middle 90% of the texts of each set, and how many there are.".into(),
         drawing: Drawing::Rows(Rows {
             axis: Axis { title: "Characters".into(), scale: Scale::around(longest, true) },
+            even: None,
+            key: Vec::new(),
+            rows,
+        }),
+    }
+}
+
+/// The words that instructions of each set begin with most.
+pub(in crate::report) fn first_words(sets: &[Diversity]) -> Plot {
+    let mut rows = Vec::new();
+    for set in sets {
+        rows.push(Row::heading(format!("{}, n = {}", set.set, words::count(set.instructions))));
+        rows.extend(set.first_words.iter().map(|FirstWord { word, share }| Row {
+            label: words::beginning(word, 20),
+            drawn: vec![Drawn::Measured(0, share.scaled(100.0))],
+            figures: super::in_figures(Some(share)),
+        }));
+    }
+    Plot {
+        name: "first_words",
+        title: "What instructions begin with",
+        note: format!("{WHISKERS}."),
+        caption: "Share of the instructions of each set that begin with the word, for the most common first words, with 95% intervals; n counts instructions.".into(),
+        drawing: Drawing::Rows(Rows {
+            axis: percent("Share of the instructions (%)"),
             even: None,
             key: Vec::new(),
             rows,

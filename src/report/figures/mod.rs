@@ -1,7 +1,9 @@
 //! What is drawn of the results: numbers to plots. `making` has those of how models were made.
 mod making;
 
-pub(super) use making::{Trained, lengths, losses, ratings, scaled, scaling, stage_times};
+pub(super) use making::{
+    Trained, first_words, lengths, losses, ratings, scaled, scaling, stage_times,
+};
 
 use super::{
     plot::{Axis, Chart, Drawing, Drawn, Plot, Point, Row, Rows, Scale, Series, Style},

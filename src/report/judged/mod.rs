@@ -1,5 +1,6 @@
 //! Judgments that came as files, such as AlpacaEval's annotations: standings, with what is published of
 //! the same models.
+mod equal_length;
 mod outputs;
 
 pub(super) use outputs::{csv, json, leaderboards, table};
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     exchange::Ledger,
-    scoring::{Against, Position, Rule, Scored, Standing, compare},
+    scoring::{Against, Controlled, Position, Rule, Scored, Standing, compare},
     stats::Estimate,
 };
 
@@ -23,15 +24,27 @@ use crate::{
 pub(super) struct Group<'a> {
     pub(super) judge: &'a str,
     pub(super) baseline: &'a str,
-    scored: Vec<(&'a Scored, Option<&'a Listed>)>,
+    rows: Vec<Judged<'a>>,
+}
+
+/// A model's standing, and what is known of it beside that.
+struct Judged<'a> {
+    scored: &'a Scored,
+    /// The win rate at equal length, or why there is none.
+    controlled: &'a Result<Controlled, String>,
+    listed: Option<&'a Listed>,
 }
 
 /// Standings by judge and baseline, in the order in which files bring them.
-pub(super) fn groups<'a>(scored: &'a [Scored], listed: &'a [Listed]) -> Vec<Group<'a>> {
+pub(super) fn groups<'a>(
+    scored: &'a [Scored],
+    controlled: &'a [Result<Controlled, String>],
+    listed: &'a [Listed],
+) -> Vec<Group<'a>> {
     let mut groups: Vec<Group> = Vec::new();
-    for one in scored {
-        let contest = &one.standing.contest;
-        let published = listed.iter().find(|row| {
+    for (scored, controlled) in scored.iter().zip(controlled) {
+        let contest = &scored.standing.contest;
+        let listed = listed.iter().find(|row| {
             row.judge == contest.judge
                 && row.baseline == contest.baseline
                 && row.model == contest.model
@@ -39,18 +52,19 @@ pub(super) fn groups<'a>(scored: &'a [Scored], listed: &'a [Listed]) -> Vec<Grou
         let known = groups
             .iter_mut()
             .find(|group| group.judge == contest.judge && group.baseline == contest.baseline);
+        let row = Judged { scored, controlled, listed };
         match known {
-            Some(group) => group.scored.push((one, published)),
+            Some(group) => group.rows.push(row),
             None => groups.push(Group {
                 judge: &contest.judge,
                 baseline: &contest.baseline,
-                scored: vec![(one, published)],
+                rows: vec![row],
             }),
         }
     }
     for group in &mut groups {
-        let rate = |one: &Scored| one.standing.win_rate.map_or(-1.0, |rate| rate.point);
-        group.scored.sort_by(|(a, _), (b, _)| rate(b).total_cmp(&rate(a)));
+        let rate = |one: &Judged| one.scored.standing.win_rate.map_or(-1.0, |rate| rate.point);
+        group.rows.sort_by(|a, b| rate(b).total_cmp(&rate(a)));
     }
     groups
 }
@@ -68,7 +82,7 @@ pub(super) fn headline(groups: &[Group]) -> String {
 
 /// How many models there are.
 pub(super) fn progress(groups: &[Group]) -> String {
-    words::counted(groups.iter().map(|group| group.scored.len()).sum(), "model")
+    words::counted(groups.iter().map(|group| group.rows.len()).sum(), "model")
 }
 
 fn judged_by(judge: &str) -> String {
@@ -95,12 +109,14 @@ pub(super) fn sections(
 }
 
 /// All standings with their groups.
-fn all<'a>(
-    groups: &'a [Group],
-) -> impl Iterator<Item = (&'a Group<'a>, &'a Standing, Option<&'a Listed>)> {
-    groups.iter().flat_map(|group| {
-        group.scored.iter().map(move |(one, listed)| (group, &one.standing, *listed))
-    })
+fn all<'a>(groups: &'a [Group]) -> impl Iterator<Item = (&'a Group<'a>, &'a Judged<'a>)> {
+    groups.iter().flat_map(|group| group.rows.iter().map(move |row| (group, row)))
+}
+
+impl Judged<'_> {
+    fn standing(&self) -> &Standing {
+        &self.scored.standing
+    }
 }
 
 /// What stands above the rows of a group.
@@ -117,6 +133,7 @@ fn win_rates(groups: &[Group]) -> anyhow::Result<Vec<Block>> {
         "Missing#",
         "Win rate#",
         "95% interval#",
+        "At equal length#",
         "Standard error#",
         "Wins#",
         "Ties#",
@@ -127,7 +144,8 @@ fn win_rates(groups: &[Group]) -> anyhow::Result<Vec<Block>> {
     ]);
     let (mut rows, mut bars): (Vec<Row>, Vec<Row>) = (Vec::new(), Vec::new());
     let mut last = String::new();
-    for (group, standing, listed) in all(groups) {
+    for (group, row) in all(groups) {
+        let (standing, listed) = (row.standing(), row.listed);
         if heading(group) != last {
             last = heading(group);
             rows.push(Row::heading(&last));
@@ -143,6 +161,7 @@ fn win_rates(groups: &[Group]) -> anyhow::Result<Vec<Block>> {
             words::count(standing.missing),
             or_none(win_rate.map(|estimate| format!("{:.2}%", 100.0 * estimate.point))),
             or_none(win_rate.map(words::interval)),
+            or_none(row.controlled.as_ref().ok().map(equal_length::cell)),
             or_none(standing.standard_error.map(|error| format!("{:.2}", 100.0 * error))),
             words::count(standing.wins),
             words::count(standing.ties),
@@ -161,7 +180,7 @@ fn win_rates(groups: &[Group]) -> anyhow::Result<Vec<Block>> {
         let counts = [standing.wins, standing.ties, standing.losses];
         bars.push(figures::outcome_bar(label, counts, standing.win_rate));
     }
-    let n = figures::judged(all(groups).map(|(_, standing, _)| standing.win_rate.as_ref()));
+    let n = figures::judged(all(groups).map(|(_, row)| row.standing().win_rate.as_ref()));
     let forest = Plot {
         name: "forest",
         title: "Win rates",
@@ -176,14 +195,19 @@ fn win_rates(groups: &[Group]) -> anyhow::Result<Vec<Block>> {
             rows,
         }),
     };
-    Ok(vec![
+    let mut blocks = vec![
         Block::Table(table),
         Block::figure(&forest)?,
         Block::figure(&figures::outcome_bars(bars, &n))?,
         Block::paragraph(
             "Win rate and standard error are AlpacaEval's; the interval is Wilson's, for the effective number of prompts. Published: AlpacaEval's leaderboard, not measured here. Win rates of different judges, or against different baselines, do not compare.",
         ),
-    ])
+    ];
+    let items = equal_length::methods(groups);
+    if !items.is_empty() {
+        blocks.push(Block::List { items });
+    }
+    Ok(blocks)
 }
 
 /// Each model less the best one of its group.
@@ -199,9 +223,9 @@ fn differences(groups: &[Group], ledger: &Ledger, rule: &Rule) -> anyhow::Result
     let mut rows = Vec::new();
     let mut shared = Vec::new();
     for group in groups {
-        let mut sides = group.scored.iter().map(|(one, _)| {
-            let model = words::visible(&one.standing.contest.model);
-            Against::new(model, ledger, one.contest, rule)
+        let mut sides = group.rows.iter().map(|row| {
+            let model = words::visible(&row.standing().contest.model);
+            Against::new(model, ledger, row.scored.contest, rule)
         });
         let Some(best) = sides.next() else { continue };
         let others: Vec<Against> = sides.collect();
@@ -243,7 +267,8 @@ fn position(groups: &[Group]) -> anyhow::Result<Option<Section>> {
     let mut table = Table::new(&["Model", "Shown first#", "Shown second#", "Difference#"]);
     let mut both = Table::new(&["Model", "Order consistency#", "First answer wins#"]);
     let (mut rows, mut shares) = (Vec::new(), Vec::new());
-    for (group, standing, _) in all(groups) {
+    for (group, row) in all(groups) {
+        let standing = row.standing();
         let label = words::visible(&standing.contest.model);
         let full = format!("{label} against {}", words::visible(group.baseline));
         match &standing.position {
