@@ -8,8 +8,8 @@ FOLDER, makes pairs of the seed's instructions and answers, and has both sides r
 prompts and the same base model: by the probabilities of the digits after `Score: `, and by 64 tokens of
 greedy text. The long rubric is the beginning of every prompt. The server has two threads, as many slots
 as `--slots` says (each is tried), prompt caching on, and as many requests under way as it has slots.
-Its formats are made from MODEL by its own library (llama-cpp-python, see benches/decoding.py), if they
-are not in FOLDER yet.
+It serves MODEL as it is and in the formats named, which its own library makes if they are not in FOLDER
+yet (llama-cpp-python, see benches/decoding.py).
 """
 
 import argparse
@@ -43,8 +43,8 @@ def main():
     parser.add_argument("--program", type=Path, default=PROJECT / "target/release/examples/curation")
     arguments = parser.parse_args()
     server = installed(arguments.peers / "server")
-    made = decoding.formats(arguments.model, arguments.peers)
-    files = {name: made[name] for name in arguments.formats.split(",")}
+    names = list(filter(None, arguments.formats.split(",")))
+    files = decoding.formats(arguments.model, arguments.peers, names)
     work = arguments.peers / "curation"
     subprocess.run([arguments.program, "pairs", arguments.seed, str(arguments.pairs), work], check=True)
     asked = json.loads((work / "questions.json").read_text())

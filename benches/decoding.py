@@ -38,7 +38,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.llama:
         return llama(arguments.model, arguments.llama, list(map(int, arguments.requests.split(","))))
-    python, files = installed(arguments.peers), formats(arguments.model, arguments.peers)
+    python, files = installed(arguments.peers), formats(arguments.model, arguments.peers, FORMATS)
     rounds = []
     for number in range(arguments.rounds):
         taken = {f"spyhop {products}": rates for products, rates in spyhop(arguments).items()}
@@ -62,16 +62,16 @@ def installed(folder):
     return python
 
 
-def formats(model, peers):
-    """The model's file by the name of its format, each made where it is not there yet."""
+def formats(model, peers, names):
+    """The model's file as it is and in some formats, each made where it is not there yet."""
     files = {"as it is": model}
-    for name, ftype in FORMATS.items():
+    for name in names:
         files[name] = peers / f"{model.stem}.{name}.gguf"
         if not files[name].exists():
             quantize = ("import sys, llama_cpp as l; p = l.llama_model_quantize_default_params();"
                         "p.ftype, p.allow_requantize = int(sys.argv[3]), True;"
                         "sys.exit(l.llama_model_quantize(sys.argv[1].encode(), sys.argv[2].encode(), p))")
-            subprocess.run([installed(peers), "-c", quantize, model, files[name], str(ftype)],
+            subprocess.run([installed(peers), "-c", quantize, model, files[name], str(FORMATS[name])],
                            check=True, stderr=subprocess.DEVNULL)
     return files
 
