@@ -8,8 +8,8 @@ FOLDER, makes pairs of the seed's instructions and answers, and has both sides r
 prompts and the same base model: by the probabilities of the digits after `Score: `, and by 64 tokens of
 greedy text. The long rubric is the beginning of every prompt. The server has two threads, as many slots
 as `--slots` says (each is tried), prompt caching on, and as many requests under way as it has slots.
-It serves MODEL as it is and in the formats named, which its own library makes if they are not in FOLDER
-yet (llama-cpp-python, see benches/decoding.py).
+It serves MODEL as it is, and in the formats named, which its own program makes if they are not in FOLDER
+yet.
 """
 
 import argparse
@@ -23,8 +23,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-
-import decoding
 
 PROJECT = Path(__file__).parent.parent
 PORT, THREADS, TOKENS, CONTEXT = 18431, 2, 64, 2048
@@ -43,8 +41,12 @@ def main():
     parser.add_argument("--program", type=Path, default=PROJECT / "target/release/examples/curation")
     arguments = parser.parse_args()
     server = installed(arguments.peers / "server")
-    names = list(filter(None, arguments.formats.split(",")))
-    files = decoding.formats(arguments.model, arguments.peers, names)
+    files = {"as it is": arguments.model}
+    for name in arguments.formats.split(","):
+        files[name] = arguments.peers / f"{arguments.model.stem}.{name}.gguf"
+        if not files[name].exists():
+            quantize = [server.parent / "llama-quantize", "--allow-requantize"]
+            subprocess.run([*quantize, arguments.model, files[name], name], check=True, capture_output=True)
     work = arguments.peers / "curation"
     subprocess.run([arguments.program, "pairs", arguments.seed, str(arguments.pairs), work], check=True)
     asked = json.loads((work / "questions.json").read_text())

@@ -38,7 +38,16 @@ def main():
     arguments = parser.parse_args()
     if arguments.llama:
         return llama(arguments.model, arguments.llama, list(map(int, arguments.requests.split(","))))
-    python, files = installed(arguments.peers), formats(arguments.model, arguments.peers, FORMATS)
+    python = installed(arguments.peers)
+    files = {"as it is": arguments.model}
+    for name, ftype in FORMATS.items():
+        files[name] = arguments.peers / f"{arguments.model.stem}.{name}.gguf"
+        if not files[name].exists():
+            quantize = ("import sys, llama_cpp as l; p = l.llama_model_quantize_default_params();"
+                        "p.ftype, p.allow_requantize = int(sys.argv[3]), True;"
+                        "sys.exit(l.llama_model_quantize(sys.argv[1].encode(), sys.argv[2].encode(), p))")
+            subprocess.run([python, "-c", quantize, arguments.model, files[name], str(ftype)],
+                           check=True, stderr=subprocess.DEVNULL)
     rounds = []
     for number in range(arguments.rounds):
         taken = {f"spyhop {products}": rates for products, rates in spyhop(arguments).items()}
@@ -60,20 +69,6 @@ def installed(folder):
     if subprocess.run([python, "-c", "import llama_cpp"], capture_output=True).returncode:
         subprocess.run([python, "-m", "pip", "install", "--quiet", "llama-cpp-python==0.3.36"], check=True)
     return python
-
-
-def formats(model, peers, names):
-    """The model's file as it is and in some formats, each made where it is not there yet."""
-    files = {"as it is": model}
-    for name in names:
-        files[name] = peers / f"{model.stem}.{name}.gguf"
-        if not files[name].exists():
-            quantize = ("import sys, llama_cpp as l; p = l.llama_model_quantize_default_params();"
-                        "p.ftype, p.allow_requantize = int(sys.argv[3]), True;"
-                        "sys.exit(l.llama_model_quantize(sys.argv[1].encode(), sys.argv[2].encode(), p))")
-            subprocess.run([installed(peers), "-c", quantize, model, files[name], str(FORMATS[name])],
-                           check=True, stderr=subprocess.DEVNULL)
-    return files
 
 
 def spyhop(arguments):

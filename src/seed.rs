@@ -84,7 +84,7 @@ pub fn run(
         dropped.insert("not_sampled".into(), passed - pairs.len());
     }
     store::write(&stage.path("seed.jsonl"), &pairs)?;
-    Ok(Counts { rows_in, kept: pairs.len(), dropped, failed: 0 })
+    Ok(Counts { rows_in, kept: pairs.len(), dropped, ..Counts::default() })
 }
 
 /// A line of our own format. Files of the ecosystem have more keys: they are passed over.

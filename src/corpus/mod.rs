@@ -114,7 +114,7 @@ pub fn run(
     }
     store::write(&stage.path("segments.jsonl"), &kept)?;
     store::write(&stage.path("rejected.jsonl"), &rejected)?;
-    Ok(Counts { rows_in, kept: kept.len(), dropped, failed: 0 })
+    Ok(Counts { rows_in, kept: kept.len(), dropped, ..Counts::default() })
 }
 
 /// A page as text.

@@ -69,7 +69,7 @@ impl Lab<'_> {
             let rows: Vec<Judgment> = read(&out)?;
             let failed = rows.iter().filter(|row| row.verdict.is_none()).count();
             let kept = rows.len() - failed;
-            Ok(Counts { rows_in: rows.len(), kept, failed, ..Counts::default() })
+            Ok(Counts { rows_in: rows.len(), kept, failed, cost: spent.cost, ..Counts::default() })
         })?;
         Ok(())
     }

@@ -68,14 +68,14 @@ impl Lab<'_> {
             let replies = self.cache.join("replies.sqlite");
             let servers = Servers { replies: &replies, offline: false };
             let spent = rival.answer(&self.prompts, servers, &mut |_| Ok(()), self.work(&out))?;
-            if let Some(spent) = spent.filter(|spent| spent.failed > 0) {
-                anyhow::bail!(
-                    "{} prompts got no reply ({}); run again to ask them",
-                    spent.failed,
-                    spent.last_failure.unwrap_or_default()
-                );
-            }
-            Ok(Counts::all(self.prompts.len()))
+            let spent = spent.unwrap_or_default();
+            anyhow::ensure!(
+                spent.failed == 0,
+                "{} prompts got no reply ({}); run again to ask them",
+                spent.failed,
+                spent.last_failure.unwrap_or_default()
+            );
+            Ok(Counts { cost: spent.cost, ..Counts::all(self.prompts.len()) })
         })?;
         Ok(())
     }

@@ -28,6 +28,10 @@ pub struct Counts {
     pub dropped: BTreeMap<String, usize>,
     /// Rows for which the model gave nothing usable.
     pub failed: usize,
+    /// Dollars for the replies of servers that came in the session that finished the stage; absent where
+    /// nothing has a price. What a store held, or an earlier session paid for, is not in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
 }
 
 impl Counts {

@@ -105,14 +105,18 @@ fn cost(run: &Run, candidate: &str) -> Fact {
         format!(" on {}", words::visible(&provenance.device))
     });
     let resumed = run.done.iter().any(|done| done.resumed);
+    let with = |spent: Option<f64>| {
+        spent.map_or_else(String::new, |spent| format!(" and {}", words::dollars(spent)))
+    };
     Fact {
         question: "At what cost?".into(),
-        answer: words::duration(seconds(&|_| true)),
+        answer: words::duration(seconds(&|_| true)) + &with(run.spent(|_| true)),
         tone: "tie",
         detail: format!(
-            "Wall time of {}{device}; {} of it for {candidate}.{}",
+            "Wall time of {}{device}; {}{} of it for {candidate}.{}",
             words::counted(run.done.len(), "stage"),
             words::duration(seconds(&|stage| stage.starts_with(&own))),
+            with(run.spent(|stage| stage.starts_with(&own))),
             if resumed { " Without the time before an interruption." } else { "" }
         ),
         drawn: None,

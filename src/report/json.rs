@@ -14,11 +14,12 @@ struct Report<'a> {
     win_rates: &'a WinRates,
     curation: &'a [Sensitivity],
     diversity: &'a [Diversity],
+    dollars: Option<f64>,
 }
 
 pub(super) fn render(headline: &str, win_rates: &WinRates, made: &Made) -> anyhow::Result<String> {
-    let Made { curation, diversity, .. } = made;
-    pretty(&Report { schema: SCHEMA, headline, win_rates, curation, diversity })
+    let Made { curation, diversity, dollars, .. } = made;
+    pretty(&Report { schema: SCHEMA, headline, win_rates, curation, diversity, dollars: *dollars })
 }
 
 /// Indented, and ended by a line end.

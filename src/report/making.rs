@@ -17,6 +17,8 @@ pub(super) struct Made {
     sets: Vec<data::PairSet>,
     pub(super) curation: Vec<Sensitivity>,
     pub(super) diversity: Vec<Diversity>,
+    /// Paid for replies of servers; `None` where none had a price.
+    pub(super) dollars: Option<f64>,
 }
 
 impl Made {
@@ -25,7 +27,7 @@ impl Made {
     pub(super) fn of(run: &Run) -> anyhow::Result<Self> {
         let sets = data::pair_sets(run)?;
         let diversity = diversities(&sets, run.recipe.random_seed);
-        Ok(Self { sets, curation: sensitivities(run)?, diversity })
+        Ok(Self { sets, curation: sensitivities(run)?, diversity, dollars: run.spent(|_| true) })
     }
 }
 
@@ -34,7 +36,7 @@ pub(super) fn sections(
     win_rates: &WinRates,
     made: &Made,
 ) -> anyhow::Result<Vec<Section>> {
-    let Made { sets, curation, diversity } = made;
+    let Made { sets, curation, diversity, .. } = made;
     Ok(vec![
         Section { id: "curation", title: "Curation", blocks: curation::blocks(run, curation)? },
         Section {
@@ -154,25 +156,37 @@ fn paper(run: &Run) -> Vec<Block> {
 }
 
 fn stages(run: &Run) -> anyhow::Result<Vec<Block>> {
-    let mut table =
-        Table::new(&["Stage", "Rows in#", "Kept#", "Dropped#", "Failed#", "Wall time#"]);
+    let mut columns = vec!["Stage", "Rows in#", "Kept#", "Dropped#", "Failed#", "Wall time#"];
+    let spent = run.spent(|_| true);
+    if spent.is_some() {
+        columns.push("Cost#");
+    }
+    let mut table = Table::new(&columns);
     for done in &run.done {
         let counts = &done.counts;
-        table.rows.push(vec![
+        let mut row = vec![
             done.id.clone(),
             words::count(counts.rows_in),
             words::count(counts.kept),
             words::count(counts.dropped.values().sum()),
             words::count(counts.failed),
             format!("{}{}", words::duration(done.seconds), if done.resumed { " *" } else { "" }),
-        ]);
+        ];
+        if spent.is_some() {
+            row.push(counts.cost.map_or_else(|| words::NOT_APPLICABLE.into(), words::dollars));
+        }
+        table.rows.push(row);
     }
     let mut blocks = vec![Block::Table(table)];
     let total: f64 = run.done.iter().map(|done| done.seconds).sum();
     let resumed = run.done.iter().any(|done| done.resumed);
     blocks.push(Block::paragraph(format!(
-        "{} in all.{}",
+        "{}{} in all.{}",
         words::duration(total),
+        spent.map_or_else(String::new, |spent| format!(
+            ", and {} for replies of servers that have a price,",
+            words::dollars(spent)
+        )),
         if resumed {
             " * Resumed after an interruption; the time before it is not counted, so the true cost is higher."
         } else {

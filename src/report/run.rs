@@ -65,6 +65,13 @@ impl Run {
         self.done.iter().any(|done| done.id == stage)
     }
 
+    /// Dollars that some stages took for replies of servers; `None` where none had a price.
+    pub(super) fn spent(&self, of: impl Fn(&str) -> bool) -> Option<f64> {
+        let costs =
+            self.done.iter().filter(|done| of(&done.id)).filter_map(|done| done.counts.cost);
+        costs.reduce(|sum, cost| sum + cost)
+    }
+
     /// Wall time of a finished stage; 0 if it is not.
     pub(super) fn seconds(&self, stage: &str) -> f64 {
         self.done.iter().filter(|done| done.id == stage).map(|done| done.seconds).sum()

@@ -83,6 +83,11 @@ pub(crate) fn mean_and_deviation(values: &[f64]) -> String {
     )
 }
 
+/// Dollars, to the cent, or to four digits where cents show nothing.
+pub(crate) fn dollars(amount: f64) -> String {
+    if amount == 0.0 || amount >= 0.1 { format!("${amount:.2}") } else { format!("${amount:.4}") }
+}
+
 /// Wall time: `0.4 s`, `2 min 05 s`, `3 h 07 min`.
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;

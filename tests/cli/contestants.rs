@@ -157,7 +157,9 @@ fn a_run_has_baselines_from_outside_and_a_judge_behind_a_server() {
         "eval_set = \"first-look\"",
         "eval_set = \"first-look\"\nbaselines = [\"base\", \"recorded.json\", \"taught.toml\", \"served.toml\"]",
     );
-    let remote = format!("judge = \"pair-verdict\"\nserver = {{ endpoints = [\"{url}\"] }}\n");
+    let remote = format!(
+        "judge = \"pair-verdict\"\nserver = {{ endpoints = [\"{url}\"] }}\nprice = {{ prompt = 1.0, completion = 2.0 }}\n"
+    );
     workplace.edit(
         "recipes/scripted.toml",
         "method = \"choice\"",
@@ -175,6 +177,14 @@ fn a_run_has_baselines_from_outside_and_a_judge_behind_a_server() {
     let page = fs::read_to_string(workplace.path("run/report/report.md")).unwrap();
     assert!(page.contains("pair-verdict by its own model at http://127.0.0.1"), "{page}");
     let asked = server.answered().len();
+    // Each reply of the server is of 100 and 10 tokens; the answers of `served` have no price.
+    let judged = asked - prompts.lines().count();
+    let stages = fs::read_to_string(workplace.path("run/stages.jsonl")).unwrap();
+    let stages = stages.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let spent: f64 = stages.filter_map(|stage| stage["counts"]["cost"].as_f64()).sum();
+    assert!((spent - judged as f64 * 120e-6).abs() < 1e-9, "{spent} for {judged} questions");
+    let paid = format!("and ${spent:.2} for replies of servers that have a price, in all.");
+    assert!(page.contains(&paid), "{page}");
     let again = workplace.run(&run);
     assert!(again.contains("nothing left to do"), "{again}");
     assert_eq!(server.answered().len(), asked);

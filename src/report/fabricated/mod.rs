@@ -105,7 +105,7 @@ impl Writer {
                 rows_in: 345,
                 kept: 60,
                 dropped: dropped.map(|(reason, rows)| (reason.to_owned(), rows)).into(),
-                failed: 0,
+                ..Counts::default()
             },
             7.5,
         );

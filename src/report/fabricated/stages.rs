@@ -206,7 +206,13 @@ impl Writer {
         self.rows(&format!("{model}/training.jsonl"), &curated);
         let failed = selection.unrated;
         let low = ("below_threshold".to_owned(), selection.pairs - kept - failed);
-        let counts = Counts { rows_in: selection.pairs, kept, failed, dropped: [low].into() };
+        let counts = Counts {
+            rows_in: selection.pairs,
+            kept,
+            failed,
+            dropped: [low].into(),
+            ..Counts::default()
+        };
         self.done(&format!("{by}/curate"), counts, 95.0);
         kept
     }
