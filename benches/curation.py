@@ -8,8 +8,7 @@ FOLDER, makes pairs of the seed's instructions and answers, and has both sides r
 prompts and the same base model: by the probabilities of the digits after `Score: `, and by 64 tokens of
 greedy text. The long rubric is the beginning of every prompt. The server has two threads, as many slots
 as `--slots` says (each is tried), prompt caching on, and as many requests under way as it has slots.
-It serves MODEL as it is, and in the formats named, which its own program makes if they are not in FOLDER
-yet.
+It serves the formats named, which its own program makes of MODEL if they are not in FOLDER yet.
 """
 
 import argparse
@@ -41,7 +40,7 @@ def main():
     parser.add_argument("--program", type=Path, default=PROJECT / "target/release/examples/curation")
     arguments = parser.parse_args()
     server = installed(arguments.peers / "server")
-    files = {"as it is": arguments.model}
+    files = {}
     for name in arguments.formats.split(","):
         files[name] = arguments.peers / f"{arguments.model.stem}.{name}.gguf"
         if not files[name].exists():
@@ -54,7 +53,7 @@ def main():
     for number in range(arguments.rounds):
         taken = {}
         for method in ("probabilities", "text"):
-            for products in ("bf16", "int8"):
+            for products in ("f32", "bf16", "int8"):
                 taken[method, f"spyhop {products}"] = ours(arguments, work, method, products)
             for name, path in files.items():
                 for slots in map(int, arguments.slots.split(",")):

@@ -89,7 +89,7 @@ pub fn run(
                 examples: &examples,
                 held_out: &held_out,
                 rounded: match settings.products {
-                    Products::Auto => Rounding::Bf16.trains_fast(),
+                    Products::Auto => Rounding::Bf16.is_fast(),
                     Products::Bf16 | Products::Int8 => true,
                     Products::F32 => false,
                 },

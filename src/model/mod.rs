@@ -46,20 +46,20 @@ pub enum Rounding {
 }
 
 impl Rounding {
-    /// Whether this processor reads and writes so faster than in `f32`.
+    /// Whether this processor multiplies so faster than in `f32`.
     pub fn is_fast(self) -> bool {
         self.format().is_fast()
     }
 
-    /// Whether this processor trains so faster than in `f32`.
-    pub fn trains_fast(self) -> bool {
-        self.format().trains_fast()
-    }
-
-    /// What reads and writes fastest here without a loss that shows: bf16 where the processor has
+    /// What multiplies fastest here without a loss that shows: bf16 where the processor has
     /// instructions for it, else none.
     pub fn fastest() -> Option<Self> {
         Some(Self::Bf16).filter(|rounding| rounding.is_fast())
+    }
+
+    /// The same for one reply at a time, where fewer bits to read make up for more arithmetic.
+    pub fn fastest_alone() -> Option<Self> {
+        Some(Self::Bf16).filter(|rounding| rounding.format().is_fast_for_few_rows())
     }
 
     fn format(self) -> Format {

@@ -36,14 +36,14 @@ pub(in crate::model) enum Format {
 }
 
 impl Format {
-    /// Whether this processor multiplies weights that are laid out once faster than in `f32`.
+    /// Whether this processor multiplies it faster than `f32`.
     pub(in crate::model) fn is_fast(self) -> bool {
-        x86::kernels(self).next().is_some()
+        x86::kernels(self).any(|kernel| kernel.for_many_rows)
     }
 
-    /// Whether it does so where both factors change from product to product, as they do in training.
-    pub(in crate::model) fn trains_fast(self) -> bool {
-        x86::kernels(self).any(|kernel| kernel.trains)
+    /// Whether it does so at least where few rows meet the weights, so that reading these takes longest.
+    pub(in crate::model) fn is_fast_for_few_rows(self) -> bool {
+        x86::kernels(self).next().is_some()
     }
 }
 
@@ -226,8 +226,8 @@ struct Kernel {
     /// Rows that it takes at most.
     rows: usize,
     multiply: Multiply,
-    /// Whether it outweighs laying out both factors for each product.
-    trains: bool,
+    /// Whether it is faster than `f32` where many rows meet the weights, too.
+    for_many_rows: bool,
 }
 
 impl Kernel {
@@ -240,6 +240,6 @@ impl Kernel {
             Format::Bf16 => portable::bf16,
             Format::Int8 => portable::int8,
         };
-        Self { rows: 8, multiply, trains: false }
+        Self { rows: 8, multiply, for_many_rows: false }
     }
 }

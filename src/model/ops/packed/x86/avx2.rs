@@ -18,9 +18,8 @@ pub(super) fn kernel(format: Format) -> Option<Kernel> {
         Format::Bf16 => bf16,
         Format::Int8 => int8,
     };
-    // For bf16, the instructions of `f32` do the work: faster where memory is what limits, no more.
-    let trains = false;
-    supported().then_some(Kernel { rows: ROWS, multiply, trains })
+    // Its arithmetic takes the instructions of `f32` and more: what it saves is memory.
+    supported().then_some(Kernel { rows: ROWS, multiply, for_many_rows: false })
 }
 
 fn supported() -> bool {

@@ -12,8 +12,8 @@ use super::{
 /// The kernel for a format, where this processor has the instructions.
 pub(super) fn kernel(format: Format) -> Option<Kernel> {
     let kernel = match format {
-        Format::Bf16 => Kernel { rows: 12, multiply: bf16, trains: true },
-        Format::Int8 => Kernel { rows: 6, multiply: int8, trains: false },
+        Format::Bf16 => Kernel { rows: 12, multiply: bf16, for_many_rows: true },
+        Format::Int8 => Kernel { rows: 6, multiply: int8, for_many_rows: true },
     };
     supported(format).then_some(kernel)
 }
