@@ -146,7 +146,7 @@ def show(rounds, pairs):
     for method in ("probabilities", "text"):
         names = [name for kind, name in rounds[0] if kind == method]
         seconds = lambda name: [taken[method, name][0] for taken in rounds]
-        print(f"\n{pairs} ratings by {method}, {len(rounds)} rounds\n\n| program | seconds, median (range) | what it found |")
+        print(f"\n{pairs} ratings by {method}, rounds: {len(rounds)}\n\n| program | seconds, median (range) | what it found |")
         print("|---|---:|---|")
         for name in names:
             values, found = seconds(name), rounds[-1][method, name][1]
