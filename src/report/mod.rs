@@ -41,6 +41,8 @@ pub(crate) mod words;
 #[cfg(test)]
 mod fabricated;
 #[cfg(test)]
+mod making_tests;
+#[cfg(test)]
 mod output_tests;
 #[cfg(test)]
 mod tests;

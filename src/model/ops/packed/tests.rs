@@ -173,6 +173,19 @@ fn the_portable_bf16_differs_by_the_rounding_of_sums_alone() {
 }
 
 #[test]
+fn without_instructions_for_bf16_its_products_have_the_portable_bits() {
+    for (tokens, inputs, outputs) in [(1, 1, 1), (2, 65, 33), (7, 577, 100), (3, 1536, 9)] {
+        let (weight, x) = (values(outputs * inputs, 21), values(tokens * inputs, 22));
+        let kernels = x86::kernels(Format::Bf16).filter(|kernel| !kernel.for_many_rows);
+        for kernel in kernels {
+            let with = |kernel| PackedMatrix::with_kernel(&weight, inputs, Format::Bf16, kernel);
+            let portable = product(&with(Kernel::portable(Format::Bf16)), &x);
+            assert_eq!(bits(&product(&with(kernel), &x)), bits(&portable));
+        }
+    }
+}
+
+#[test]
 fn a_product_can_be_added_and_may_have_no_rows() {
     let (inputs, outputs) = (100, 50);
     let (weight, x) = (values(outputs * inputs, 13), values(9 * inputs, 14));

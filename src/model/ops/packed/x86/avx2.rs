@@ -50,39 +50,30 @@ fn int8(x: &[u32], panel: &[Line], y: &mut [&mut [f32]], at: usize, write: Write
 /// The sums of some rows with 8 outputs of each vector.
 type Sums<const ROWS: usize, const VECTORS: usize> = [[__m256; VECTORS]; ROWS];
 
-#[target_feature(enable = "avx2,fma")]
-fn bf16_rows<const ROWS: usize>(
-    x: &[u32],
-    panel: &[Line],
-    y: &mut [&mut [f32]],
-    at: usize,
-    write: Write,
-) {
-    if ROWS <= 2 {
-        store(&bf16_tile::<ROWS, 4>(x, panel, 0), y, at, write);
-    } else {
-        for first in [0, 2] {
-            store(&bf16_tile::<ROWS, 2>(x, panel, first), y, at + 8 * first, write);
+/// Defines the product of some rows with a panel: few rows meet all four vectors at once; more take two
+/// after two, so that their sums stay in registers.
+macro_rules! rows_by {
+    ($rows:ident, $tile:ident) => {
+        #[target_feature(enable = "avx2,fma")]
+        fn $rows<const ROWS: usize>(
+            x: &[u32],
+            panel: &[Line],
+            y: &mut [&mut [f32]],
+            at: usize,
+            write: Write,
+        ) {
+            if ROWS <= 2 {
+                store(&$tile::<ROWS, 4>(x, panel, 0), y, at, write);
+            } else {
+                for first in [0, 2] {
+                    store(&$tile::<ROWS, 2>(x, panel, first), y, at + 8 * first, write);
+                }
+            }
         }
-    }
+    };
 }
-
-#[target_feature(enable = "avx2,fma")]
-fn int8_rows<const ROWS: usize>(
-    x: &[u32],
-    panel: &[Line],
-    y: &mut [&mut [f32]],
-    at: usize,
-    write: Write,
-) {
-    if ROWS <= 2 {
-        store(&int8_tile::<ROWS, 4>(x, panel, 0), y, at, write);
-    } else {
-        for first in [0, 2] {
-            store(&int8_tile::<ROWS, 2>(x, panel, first), y, at + 8 * first, write);
-        }
-    }
-}
+rows_by!(bf16_rows, bf16_tile);
+rows_by!(int8_rows, int8_tile);
 
 /// The vectors of a panel from `first` on.
 #[inline]
@@ -97,6 +88,7 @@ fn bf16_tile<const ROWS: usize, const VECTORS: usize>(
     let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
     let mut sums = [[_mm256_setzero_ps(); VECTORS]; ROWS];
     for (word, lines) in panel.as_chunks::<2>().0.iter().enumerate() {
+        // More rows than two find the panel in the cache again and again.
         if VECTORS == 4 {
             prefetch(lines, panel.len());
         }
