@@ -1,7 +1,10 @@
 //! The bf16 products of a backward pass: `dx = dy W` and `dW += dyᵀ x`.
 use rayon::prelude::*;
 
-use super::{Format, Kernel, Line, PANEL, PackedMatrix, Write, products, round, with_scratch};
+use super::{
+    Format, Kernel, Line, PANEL, PackedMatrix, Write, products, round, round::Activations,
+    with_scratch,
+};
 
 impl PackedMatrix {
     /// Rounds to bf16 and lays out the transpose of a dense matrix `M` of `outputs` columns, for
@@ -38,7 +41,7 @@ pub(in crate::model) fn weight_gradient(dy: &[f32], x: &[f32], dweight: &mut [f3
         return;
     }
     let x = PackedMatrix::transposed(x, inputs);
-    let words = round::activation_words(Format::Bf16, tokens);
+    let words = Activations::Bf16.words(tokens);
     with_scratch(outputs * words, |rows| {
         rows.par_chunks_mut(PANEL * words).enumerate().for_each(|(index, rows)| {
             let mut panel = vec![Line([0; 16]); words * 2];

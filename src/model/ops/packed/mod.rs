@@ -23,6 +23,7 @@ use std::cell::Cell;
 use rayon::prelude::*;
 
 use super::Write;
+use round::Activations;
 
 pub(in crate::model) use gradient::weight_gradient;
 
@@ -136,24 +137,28 @@ pub(in crate::model) fn linear_all<const N: usize>(
     y: [&mut [f32]; N],
     write: Write,
 ) {
-    let Some(&&PackedMatrix { format, inputs, .. }) = matrices.first() else { return };
+    let Some(&&PackedMatrix { inputs, kernel: Kernel { activations, .. }, .. }) = matrices.first()
+    else {
+        return;
+    };
     let tokens = x.len() / inputs;
     assert_eq!(x.len(), tokens * inputs, "x is not (tokens, inputs)");
     for (matrix, y) in matrices.iter().zip(&y) {
-        assert!(matrix.format == format && matrix.inputs == inputs, "other rows");
+        let same = matrix.kernel.activations == activations && matrix.inputs == inputs;
+        assert!(same, "other rows");
         assert_eq!(y.len(), tokens * matrix.outputs, "y is not (tokens, outputs)");
     }
     if x.is_empty() {
         return;
     }
-    let words = round::activation_words(format, inputs);
+    let words = activations.words(inputs);
     with_scratch(tokens * words, |rounded| {
         // Enough rows for a job of their own to be worth it.
         let rows = (1_usize << 14).div_ceil(inputs);
         rounded
             .par_chunks_mut(rows * words)
             .zip(x.par_chunks(rows * inputs))
-            .for_each(|(words, x)| round::activations(format, x, inputs, words));
+            .for_each(|(words, x)| activations.round(x, inputs, words));
         products(matrices, rounded, tokens, y, write);
     });
 }
@@ -225,6 +230,8 @@ type Multiply = fn(&[u32], &[Line], &mut [&mut [f32]], usize, Write);
 struct Kernel {
     /// Rows that it takes at most.
     rows: usize,
+    /// How they lie.
+    activations: Activations,
     multiply: Multiply,
     /// Whether it is faster than `f32` where many rows meet the weights, too.
     for_many_rows: bool,
@@ -236,10 +243,10 @@ impl Kernel {
     }
 
     fn portable(format: Format) -> Self {
-        let multiply = match format {
-            Format::Bf16 => portable::bf16,
-            Format::Int8 => portable::int8,
+        let (activations, multiply): (_, Multiply) = match format {
+            Format::Bf16 => (Activations::Bf16, portable::bf16),
+            Format::Int8 => (Activations::Int8, portable::int8),
         };
-        Self { rows: 8, multiply, for_many_rows: false }
+        Self { rows: 8, activations, multiply, for_many_rows: false }
     }
 }

@@ -15,20 +15,14 @@ pub(super) const GROUP_WORDS: usize = GROUP / 4;
 pub(super) const WEIGHT_GROUP: usize = 1 + GROUP_WORDS;
 /// Words of a group of activations: the scale, the offset, then the integers.
 pub(super) const ACTIVATION_GROUP: usize = 2 + GROUP_WORDS;
+/// The same, where integers take 16 bits.
+pub(super) const WIDE_GROUP: usize = 2 + 2 * GROUP_WORDS;
 
 /// Words of a row of weights.
 pub(super) fn weight_words(format: Format, inputs: usize) -> usize {
     match format {
         Format::Bf16 => inputs.div_ceil(2),
         Format::Int8 => inputs.div_ceil(GROUP) * WEIGHT_GROUP,
-    }
-}
-
-/// Words of a row of activations.
-pub(super) fn activation_words(format: Format, inputs: usize) -> usize {
-    match format {
-        Format::Bf16 => inputs.div_ceil(2),
-        Format::Int8 => inputs.div_ceil(GROUP) * ACTIVATION_GROUP,
     }
 }
 
@@ -49,28 +43,76 @@ pub(super) fn weights(format: Format, row: &[f32], words: &mut [u32]) {
     );
 }
 
-/// Rounds dense rows of activations.
-pub(super) fn activations(format: Format, rows: &[f32], inputs: usize, words: &mut [u32]) {
-    let row_words = activation_words(format, inputs);
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (row, words) in rows.chunks_exact(inputs).zip(words.chunks_exact_mut(row_words)) {
-                match format {
-                    Format::Bf16 => bf16(row, words),
-                    Format::Int8 => {
-                        let groups = words.as_chunks_mut::<ACTIVATION_GROUP>().0;
-                        for (group, [scale, offset, integers @ ..]) in groups.iter_mut().enumerate()
-                        {
-                            let rounded = int8(&padded(row, group * GROUP), integers, 0);
-                            *scale = rounded.0.to_bits();
-                            *offset = rounded.1.wrapping_mul(128).wrapping_neg();
+/// How rounded activations lie before a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Activations {
+    Bf16,
+    Int8,
+    /// The integers of [`Activations::Int8`] in 16 bits each: two words for one, first its even bytes.
+    /// For processors that would have to widen them again for every panel.
+    Int8Wide,
+}
+
+impl Activations {
+    /// Words of a row.
+    pub(super) fn words(self, inputs: usize) -> usize {
+        match self {
+            Self::Bf16 => inputs.div_ceil(2),
+            Self::Int8 => inputs.div_ceil(GROUP) * ACTIVATION_GROUP,
+            Self::Int8Wide => inputs.div_ceil(GROUP) * WIDE_GROUP,
+        }
+    }
+
+    /// Rounds dense rows.
+    pub(super) fn round(self, rows: &[f32], inputs: usize, words: &mut [u32]) {
+        let rows = rows.chunks_exact(inputs).zip(words.chunks_exact_mut(self.words(inputs)));
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (row, words) in rows {
+                    match self {
+                        Self::Bf16 => bf16(row, words),
+                        Self::Int8 => {
+                            let groups = words.as_chunks_mut::<ACTIVATION_GROUP>().0;
+                            for (group, [scale, offset, words @ ..]) in
+                                groups.iter_mut().enumerate()
+                            {
+                                [*scale, *offset] = activations(row, group, words);
+                            }
+                        }
+                        Self::Int8Wide => {
+                            let groups = words.as_chunks_mut::<WIDE_GROUP>().0;
+                            for (group, [scale, offset, words @ ..]) in
+                                groups.iter_mut().enumerate()
+                            {
+                                let mut narrow = [0; GROUP_WORDS];
+                                [*scale, *offset] = activations(row, group, &mut narrow);
+                                for (wide, word) in
+                                    words.as_chunks_mut::<2>().0.iter_mut().zip(narrow)
+                                {
+                                    *wide = [widened(word), widened(word >> 8)];
+                                }
+                            }
                         }
                     }
                 }
-            }
-        },
-    );
+            },
+        );
+    }
+}
+
+/// Rounds one group of a row to integers; returns its scale and its offset.
+#[inline(always)]
+fn activations(row: &[f32], group: usize, words: &mut [u32; GROUP_WORDS]) -> [u32; 2] {
+    let (scale, sum) = int8(&padded(row, group * GROUP), words, 0);
+    [scale.to_bits(), sum.wrapping_mul(128).wrapping_neg()]
+}
+
+/// The first and the third byte, in 16 bits each.
+#[inline(always)]
+fn widened(word: u32) -> u32 {
+    let byte = |word: u32| u32::from(i16::from(word as i8) as u16);
+    byte(word) | byte(word >> 16) << 16
 }
 
 /// Rounds columns of a dense matrix to bf16, from `first` on, into panels whose words are pairs of

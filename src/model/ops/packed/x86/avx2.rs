@@ -6,20 +6,21 @@ use std::arch::{is_x86_feature_detected, x86_64::*};
 
 use super::{
     super::{
-        Format, Kernel, Line, Write, portable,
-        round::{ACTIVATION_GROUP, GROUP_WORDS, WEIGHT_GROUP},
+        Format, Kernel, Line, Multiply, Write, portable,
+        round::{Activations, GROUP_WORDS, WEIGHT_GROUP, WIDE_GROUP},
     },
     by_rows, prefetch,
 };
 
 /// The kernel for a format, where this processor has the instructions.
 pub(super) fn kernel(format: Format) -> Option<Kernel> {
-    let multiply = match format {
-        Format::Bf16 => bf16,
-        Format::Int8 => int8,
+    let (activations, multiply): (_, Multiply) = match format {
+        Format::Bf16 => (Activations::Bf16, bf16),
+        Format::Int8 => (Activations::Int8Wide, int8),
     };
-    // Its arithmetic takes the instructions of `f32` and more: what it saves is memory.
-    supported().then_some(Kernel { rows: ROWS, multiply, for_many_rows: false })
+    // bf16 takes the instructions of `f32` and more: what it saves is memory.
+    let for_many_rows = format == Format::Int8;
+    supported().then_some(Kernel { rows: ROWS, activations, multiply, for_many_rows })
 }
 
 fn supported() -> bool {
@@ -114,7 +115,7 @@ fn bf16_tile<const ROWS: usize, const VECTORS: usize>(
 }
 
 /// AVX2 multiplies bytes with sums of 16 bits, which these can exceed. So the even and the odd bytes
-/// are taken for integers of 16 bits, whose products it sums to 32.
+/// are taken for integers of 16 bits, whose products it sums to 32; those of the rows lie so already.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn int8_tile<const ROWS: usize, const VECTORS: usize>(
@@ -123,8 +124,8 @@ fn int8_tile<const ROWS: usize, const VECTORS: usize>(
     first: usize,
 ) -> Sums<ROWS, VECTORS> {
     let (length, groups) = (panel.len(), panel.as_chunks::<{ 2 * WEIGHT_GROUP }>().0);
-    let x: [&[[u32; ACTIVATION_GROUP]]; ROWS] = {
-        let all = x.as_chunks::<ACTIVATION_GROUP>().0;
+    let x: [&[[u32; WIDE_GROUP]]; ROWS] = {
+        let all = x.as_chunks::<WIDE_GROUP>().0;
         std::array::from_fn(|row| &all[row * groups.len()..][..groups.len()])
     };
     let bytes = _mm256_set1_epi16(0xff);
@@ -147,9 +148,8 @@ fn int8_tile<const ROWS: usize, const VECTORS: usize>(
                 odd[vector] = _mm256_srli_epi16::<8>(weights);
             }
             for row in 0..ROWS {
-                let four = _mm256_set1_epi32(x[row][group][2 + word] as i32);
-                let evens = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(four));
-                let odds = _mm256_srai_epi16::<8>(four);
+                let evens = _mm256_set1_epi32(x[row][group][2 + 2 * word] as i32);
+                let odds = _mm256_set1_epi32(x[row][group][3 + 2 * word] as i32);
                 for vector in 0..VECTORS {
                     let pair = _mm256_madd_epi16(even[vector], evens);
                     let other = _mm256_madd_epi16(odd[vector], odds);

@@ -4,7 +4,7 @@ use std::arch::{is_x86_feature_detected, x86_64::*};
 use super::{
     super::{
         Format, Kernel, Line, PANEL, Write,
-        round::{ACTIVATION_GROUP, GROUP_WORDS, WEIGHT_GROUP},
+        round::{ACTIVATION_GROUP, Activations, GROUP_WORDS, WEIGHT_GROUP},
     },
     by_rows, prefetch,
 };
@@ -12,8 +12,14 @@ use super::{
 /// The kernel for a format, where this processor has the instructions.
 pub(super) fn kernel(format: Format) -> Option<Kernel> {
     let kernel = match format {
-        Format::Bf16 => Kernel { rows: 12, multiply: bf16, for_many_rows: true },
-        Format::Int8 => Kernel { rows: 6, multiply: int8, for_many_rows: true },
+        Format::Bf16 => {
+            let activations = Activations::Bf16;
+            Kernel { rows: 12, activations, multiply: bf16, for_many_rows: true }
+        }
+        Format::Int8 => {
+            let activations = Activations::Int8;
+            Kernel { rows: 6, activations, multiply: int8, for_many_rows: true }
+        }
     };
     supported(format).then_some(kernel)
 }
