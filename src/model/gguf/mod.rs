@@ -1,4 +1,5 @@
 //! Weights, tokenizer and chat template from a GGUF file, by candle's reader.
+mod sentence_piece;
 mod tokenizer;
 
 use std::{fs::File, io::BufReader, path::Path};

@@ -15,7 +15,7 @@ use tokenizers::{
     },
 };
 
-use super::text;
+use super::{sentence_piece, text};
 
 /// Llama 3's cuts, from its `tokenizer.json`.
 const LLAMA_3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -26,6 +26,9 @@ const GPT_2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}
 /// When the file cuts text in a way that is not known here.
 pub(super) fn read(content: &Content) -> anyhow::Result<Tokenizer> {
     let kind = text(content, "tokenizer.ggml.model").context("it has no tokenizer")?;
+    if kind == "llama" {
+        return sentence_piece::read(content).context("its tokenizer cannot be read");
+    }
     anyhow::ensure!(
         kind == "gpt2",
         "its tokenizer is of a kind ({kind}) that is not supported; use the model's Hugging Face directory instead, which has a tokenizer.json"
