@@ -1,4 +1,4 @@
-//! The tokens that a model's tokenizer makes of texts, for `benches/tokenizers.py` to hold against
+//! The tokens that a model's tokenizer makes of texts, for `benches/sentence_pieces.py` to hold against
 //! SentencePiece.
 //!
 //! `cargo run --release --example tokens -- TEXTS.json MODEL...`: beside each model, writes

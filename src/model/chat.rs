@@ -37,6 +37,8 @@ pub struct Chat {
     pub(super) template: String,
     pub(super) begin: Option<u32>,
     pub(super) end: u32,
+    /// Tokens at which a reply stops: `end`, and what else the model has for the same.
+    pub(super) stops: Vec<u32>,
     /// Texts that the tokenizer turns into control tokens.
     control: Vec<String>,
 }
@@ -72,13 +74,24 @@ impl Chat {
         let mut plain = tokenizer.clone();
         plain.set_encode_special_tokens(true);
         let template = without_marks(&template);
-        let chat = Self { tokenizer, plain, template, begin, end, control };
+        let chat = Self { tokenizer, plain, template, begin, end, stops: vec![end], control };
         chat.render(&[Message::new(Role::User, "")], true)
             .context("its chat template cannot be rendered")?;
         Ok(chat)
     }
 
-    /// The token that ends a turn.
+    /// The same, where a reply stops at other tokens, too: Llama 3 may end the text instead of its turn.
+    #[must_use]
+    pub(super) fn stopping_at(mut self, others: impl IntoIterator<Item = u32>) -> Self {
+        for other in others {
+            if !self.stops.contains(&other) {
+                self.stops.push(other);
+            }
+        }
+        self
+    }
+
+    /// The token that ends a turn, in prompts and in what is learned.
     pub fn end(&self) -> u32 {
         self.end
     }

@@ -26,9 +26,13 @@ pub(super) fn save(path: &Path, weights: &Weights, chat: &Chat) -> anyhow::Resul
     write_whole(path, |partial| {
         let json = |name: &str, value: &Value| write_json(&partial.join(name), value);
         json("config.json", &weights.config.to_json(chat.begin, chat.end))?;
+        let stops = match chat.stops[..] {
+            [end] => json!(end),
+            ref several => json!(several),
+        };
         json(
             "generation_config.json",
-            &json!({ "bos_token_id": chat.begin, "eos_token_id": chat.end }),
+            &json!({ "bos_token_id": chat.begin, "eos_token_id": stops }),
         )?;
         let token = |id: Option<u32>| id.and_then(|id| chat.tokenizer.id_to_token(id));
         json(
@@ -147,7 +151,16 @@ pub(super) fn load(directory: &Path) -> anyhow::Result<(Weights, Chat)> {
         format!("{} names no end-of-turn token (eos_token)", directory.display())
     })?;
     let begin = name("bos_token").or(id("bos_token_id"));
-    let chat = Chat::new(tokenizer, template, begin, end)?;
+    let generation = match directory.join("generation_config.json").exists() {
+        true => json("generation_config.json")?,
+        false => Value::Null,
+    };
+    let stops = [&config_json, &generation].into_iter().flat_map(|config| {
+        let value = &config["eos_token_id"];
+        value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice)
+    });
+    let stops = stops.filter_map(|id| u32::try_from(id.as_u64()?).ok());
+    let chat = Chat::new(tokenizer, template, begin, end)?.stopping_at(stops);
     let layout = Layout::new(&config);
     layout.ensure_fits().with_context(|| directory.display().to_string())?;
     let mut data = vec![0.0; layout.len()];

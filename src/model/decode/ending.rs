@@ -16,7 +16,7 @@ pub(super) fn ended(
     chat: &Chat,
 ) -> anyhow::Result<Option<Generated>> {
     if let Some((&last, before)) = ids.split_last()
-        && last == chat.end()
+        && chat.stops.contains(&last)
     {
         return whole(before, request, Finish::Stop, chat).map(Some);
     }
@@ -94,5 +94,18 @@ mod tests {
         // A stop string that never comes changes nothing.
         let request = Generation { stop: vec!["never".into()], ..plain };
         assert_eq!(generate(&model, &[request]).remove(0), whole);
+    }
+
+    #[test]
+    fn a_reply_ends_at_each_of_the_models_ends() {
+        let mut model = model();
+        let request =
+            Generation { prompt: sequence(4, 20), max_tokens: 20, ..Generation::default() };
+        let whole = generate(&model, std::slice::from_ref(&request)).remove(0);
+        let other = whole.ids[4];
+        model.chat = model.chat.stopping_at([other]);
+        let cut = generate(&model, &[request]).remove(0);
+        let first = whole.ids.iter().position(|id| *id == other).unwrap();
+        assert_eq!((cut.ids.as_slice(), cut.finish), (&whole.ids[..first], Finish::Stop));
     }
 }

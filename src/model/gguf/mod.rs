@@ -189,16 +189,18 @@ fn scaling(
 }
 
 fn chat(content: &Content) -> anyhow::Result<Chat> {
-    let id = |key: &str| anyhow::Ok(value(content, key)?.to_u32()?);
-    Chat::new(
-        tokenizer::read(content)?,
-        text(content, "tokenizer.chat_template")
-            .context("it has no chat template: choose an instruction-tuned model")?
-            .to_owned(),
-        id("tokenizer.ggml.bos_token_id").ok(),
-        // Where a turn ends before the text does, the file says so.
-        id("tokenizer.ggml.eot_token_id").or_else(|_| id("tokenizer.ggml.eos_token_id"))?,
-    )
+    let id = |name: &str| {
+        let id = content.metadata.get(&format!("tokenizer.ggml.{name}_token_id"));
+        id.map(Value::to_u32).transpose()
+    };
+    // Where a turn ends before the text does, the file says so.
+    let ends = [id("eot")?, id("eos")?, id("eom")?];
+    let ends: Vec<u32> = ends.into_iter().flatten().collect();
+    let end = *ends.first().context("no metadata tokenizer.ggml.eos_token_id")?;
+    let template = text(content, "tokenizer.chat_template")
+        .context("it has no chat template: choose an instruction-tuned model")?;
+    let chat = Chat::new(tokenizer::read(content)?, template.to_owned(), id("bos")?, end)?;
+    Ok(chat.stopping_at(ends))
 }
 
 fn value<'a>(content: &'a Content, key: &str) -> anyhow::Result<&'a Value> {

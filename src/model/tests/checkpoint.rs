@@ -8,9 +8,11 @@ use crate::model::{Message, Model, Role};
 fn a_checkpoint_comes_back_as_it_was() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("checkpoint");
-    let model = model();
+    let mut model = model();
+    model.chat = model.chat.stopping_at([7]);
     model.save(&path).unwrap();
     let again = Model::load(&path).unwrap();
+    assert_eq!(again.chat.stops, [2, 7]);
     assert!(again.weights.data == model.weights.data);
     assert_eq!(again.weights.config, model.weights.config);
     assert_eq!(again.hash(), model.hash());

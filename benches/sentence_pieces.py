@@ -2,7 +2,7 @@
 
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install sentencepiece protobuf gguf numpy
     /tmp/peers/bin/pip install --no-deps mistral-common
-    /tmp/peers/bin/python benches/tokenizers.py [--llama-tokenize PROGRAM] [TEXT.jsonl...]
+    /tmp/peers/bin/python benches/sentence_pieces.py [--llama-tokenize PROGRAM] [TEXT.jsonl...]
 
 The vocabularies are Mistral's (three versions, in the package mistral-common) and two that are trained
 here on the texts, one without a space before the text. Texts are all strings of the files (the
