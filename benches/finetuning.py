@@ -1,12 +1,15 @@
 """Holds our training against PyTorch with transformers, TRL and PEFT: speed, memory, results.
 
-    python3 benches/finetuning.py MODEL.gguf FOLDER [--rounds N] [--pairs N] [--max-tokens N] [--part PART]...
+    python3 benches/finetuning.py MODEL.gguf FOLDER [--rounds N] [--pairs N] [--max-tokens N]
+        [--products bf16] [--part PART]...
 
 MODEL.gguf is the quickstart's; `spyhop run recipes/quickstart.toml` leaves it below
-$XDG_CACHE_HOME/spyhop. FOLDER gets a virtual environment with the peers from PyPI, and the files of
-each run. Parts: `tokens` (4 x 256 random tokens, f32 and bf16), `pairs` (the quickstart's ragged
-pairs, all weights and an adapter, against TRL's SFTTrainer), `agree` (20 losses, a checkpoint in
-transformers, an adapter in PEFT), `growth` (by sequence length and by batch); all where none is named.
+$XDG_CACHE_HOME/spyhop.
+FOLDER gets a virtual environment with the peers from PyPI, and the files of each run.
+Parts: `tokens` (4 x 256 random tokens, f32 and bf16), `pairs` (the quickstart's ragged pairs, all
+weights and an adapter, against TRL's SFTTrainer, both with `--products`), `agree` (20 losses, a
+checkpoint in transformers, an adapter in PEFT), `growth` (by sequence length and by batch); all where
+none is named.
 
 Contestants run in turn, each in a process of its own, N times each; memory is the most that a whole
 process held (`ru_maxrss`). A speed is the median of the rounds, and a ratio is one of medians. Beside
@@ -38,6 +41,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pairs", type=int, help="so many of the pairs")
     parser.add_argument("--max-tokens", type=int, default=1024, help="where a pair is cut")
+    parser.add_argument("--products", choices=["f32", "bf16"], default="bf16", help="of the part `pairs`")
     parser.add_argument("--part", action="append", choices=PARTS)
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
@@ -60,7 +64,7 @@ def install(folder):
 class Bench:
     def __init__(self, folder, python, arguments, model):
         self.folder, self.python, self.rounds = folder, python, arguments.rounds
-        self.base = folder / "base"
+        self.base, self.products = folder / "base", arguments.products
         pairs = PROJECT / "recipes/quickstart/seed.jsonl"
         run([TARGET / "finetuning", "prepare", model, pairs, folder])
         examples = json.loads((folder / "pairs.json").read_text())
@@ -151,9 +155,10 @@ def tokens(bench):
 
 def pairs(bench):
     """The quickstart's pairs once, 8 in a step or what TRL packs into as many tokens."""
+    rounded = bench.products == "bf16"
     for lora in [None, LORA]:
         def ours():
-            job = {"examples": bench.pairs, "epochs": 1, "batch_size": 8, "rounded": True, "lora": lora}
+            job = {"examples": bench.pairs, "epochs": 1, "batch_size": 8, "rounded": rounded, "lora": lora}
             found, memory = bench.ours(job)
             seconds = sum(step["seconds"] for step in found["steps"])
             worked = found["processor"][-1] - found["processor"][0]
@@ -161,14 +166,15 @@ def pairs(bench):
 
         def trl(packing):
             def theirs():
-                job = {"examples": bench.pairs, "lora": lora, "packing": packing}
+                job = {"examples": bench.pairs, "rounded": rounded, "lora": lora, "packing": packing}
                 found, memory = bench.theirs("trl", job)
                 return *(len(bench.pairs) / found[name] for name in ["seconds", "processor"]), memory
             return theirs
 
         what = "an adapter of rank 16" if lora else "all weights"
         ways = {"TRL, packed": trl(True), "TRL, padded, by length": trl(False)}
-        compare(f"ragged pairs, {what}, bf16", "examples", bench.rounds, {"spyhop": ours} | ways)
+        title = f"{len(bench.pairs)} ragged pairs, {what}, {bench.products}"
+        compare(title, "examples", bench.rounds, {"spyhop": ours} | ways)
 
 
 def agree(bench):

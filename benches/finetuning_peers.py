@@ -66,7 +66,7 @@ def padded(examples):
 
 
 def trl(base, job):
-    """SFTTrainer with its fastest settings on a processor: bf16, no checkpointing of activations."""
+    """SFTTrainer with its fastest settings on a processor: no checkpointing of activations."""
     from datasets import Dataset
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
@@ -89,7 +89,7 @@ def trl(base, job):
         output_dir="/tmp/unused", max_length=1024, packing=job["packing"], completion_only_loss=True,
         per_device_train_batch_size=2 if job["packing"] else 8, num_train_epochs=1,
         train_sampling_strategy="random" if job["packing"] else "group_by_length",
-        learning_rate=1e-5, weight_decay=0.1, adam_beta2=0.95, max_grad_norm=1.0, bf16=True,
+        learning_rate=1e-5, weight_decay=0.1, adam_beta2=0.95, max_grad_norm=1.0, bf16=job["rounded"],
         optim="adamw_torch_fused", gradient_checkpointing=False, use_cpu=True, report_to="none",
         save_strategy="no", logging_strategy="no", disable_tqdm=True, seed=1)
     clock = Clock()
