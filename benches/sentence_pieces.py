@@ -4,10 +4,10 @@
     /tmp/peers/bin/pip install --no-deps mistral-common
     /tmp/peers/bin/python benches/sentence_pieces.py [--llama-tokenize PROGRAM] [TEXT.jsonl...]
 
-The vocabularies are Mistral's (three versions, in the package mistral-common) and two that are trained
-here on the texts, one without a space before the text. Texts are all strings of the files (the
-quickstart's seed, if none is named), every one of them, then as many made of pieces of the vocabulary in
-random order, and hard cases. Tokens and the text that they give back must be the same, one and all.
+The vocabularies are Mistral's (five, in the package mistral-common) and two that are trained here on
+the texts, one without a space before the text. Texts are all strings of the files (the quickstart's
+seed, if none is named), as many made of pieces of the vocabulary in random order, and hard cases.
+Tokens and the text that they give back must be the same, one and all.
 With llama.cpp's `llama-tokenize`, some texts go through it too, and one with a piece that the makers of
 the vocabulary defined: after it llama.cpp and we begin with a space again, and SentencePiece does not.
 """
@@ -28,9 +28,11 @@ from sentencepiece import sentencepiece_model_pb2
 
 PROJECT = Path(__file__).parent.parent
 NORMAL, USER_DEFINED = 1, 4
-HARD = ["", " ", "  ", "a", " a", "a ", "   a  b   ", "\n", "\n\n\t x", "\r\n", "é e\u0301 ß ǆ", "日本語のテキスト", "🙂👩‍👩‍👧 \U00100000",
-        "x" * 300, " " * 70, "=" * 50, "1234567890 3.14", "\u2581 \u2581\u2581a", "<0x0A>", "< s>", "</ s>", "def f(x):\n\treturn  x\n",
-        "\u0000", "\u200b\ufeff", "don't WON'T", "aaaaaaaaaaaaa bbbbbbbbbbbbbbb abababababab"]
+HARD = [
+    "", " ", "  ", "a", " a", "a ", "   a  b   ", "\n", "\n\n\t x", "\r\n", "é e\u0301 ß ǆ", "日本語のテキスト",
+    "🙂👩\u200d👩\u200d👧 \U00100000", "x" * 300, " " * 70, "=" * 50, "1234567890 3.14", "\u2581 \u2581\u2581a",
+    "<0x0A>", "< s>", "</ s>", "def f(x):\n\treturn  x\n", "\u0000", "\u200b\ufeff", "don't WON'T",
+    "aaaaaaaaaaaaa bbbbbbbbbbbbbbb abababababab"]
 
 
 def main():
@@ -83,8 +85,8 @@ def check(name, path, texts, folder, llama):
     model = folder / "model.gguf"
     write(proto, model)
     (folder / "texts.json").write_text(json.dumps(texts))
-    subprocess.run(["cargo", "run", "--quiet", "--release", "--example", "tokens", "--", folder / "texts.json", model],
-                   cwd=PROJECT, check=True)
+    example = ["cargo", "run", "--quiet", "--release", "--example", "tokens", "--"]
+    subprocess.run([*example, folder / "texts.json", model], cwd=PROJECT, check=True)
     found = json.loads(Path(f"{model}.json").read_text())
     wrong, tokens = [], 0
 
@@ -97,16 +99,19 @@ def check(name, path, texts, folder, llama):
         tokens += len(theirs)
         if ids != theirs or back != pieces.decode(theirs):
             wrong.append((text, ids, theirs, back))
-    print(f"{name}: {compared} texts, {tokens} tokens, {len(wrong)} texts differ{'  WRONG' if wrong else ''}", flush=True)
+    verdict = "  WRONG" if wrong else ""
+    print(f"{name}: {compared} texts, {tokens} tokens, {len(wrong)} texts differ{verdict}", flush=True)
     for text, ids, theirs, back in wrong[:3]:
         print("  {!r}: ours {}, theirs {}".format(text[:60], *apart(ids, theirs)))
     if llama:
+        command = [llama, "-m", model, "--ids", "--no-bos", "--no-parse-special", "--no-escape",
+                   "--log-disable", "--stdin"]
         some = [*range(0, compared, max(1, compared // 60)), *range(compared, len(texts))]
         some = [i for i in some if texts[i]]
         same = 0
         for i in some:
-            command = [llama, "-m", model, "--ids", "--no-bos", "--no-parse-special", "--no-escape", "--log-disable", "--stdin"]
-            theirs = json.loads(subprocess.run(command, input=texts[i].encode(), capture_output=True, check=True).stdout)
+            told = subprocess.run(command, input=texts[i].encode(), capture_output=True, check=True)
+            theirs = json.loads(told.stdout)
             same += theirs == found[i][0]
             if theirs != found[i][0]:
                 print("  {!r}: ours {}, llama.cpp's {}".format(texts[i][:60], *apart(found[i][0], theirs)))

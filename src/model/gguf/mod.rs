@@ -210,3 +210,25 @@ fn value<'a>(content: &'a Content, key: &str) -> anyhow::Result<&'a Value> {
 fn text<'a>(content: &'a Content, key: &str) -> anyhow::Result<&'a str> {
     Ok(value(content, key)?.to_string()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_ends_where_the_file_says_and_a_reply_at_the_others_too() {
+        let mut content = sentence_piece::tests::content();
+        let mut set = |key: &str, value| content.metadata.insert(key.to_owned(), value);
+        set("tokenizer.ggml.model", Value::String("llama".into()));
+        set("tokenizer.chat_template", Value::String("{{ messages[0].content }}".into()));
+        set("tokenizer.ggml.eos_token_id", Value::U32(2));
+        set("tokenizer.ggml.eot_token_id", Value::U32(3));
+        let both = chat(&content).unwrap();
+        assert_eq!((both.end(), &both.stops[..]), (3, &[3, 2][..]));
+        content.metadata.remove("tokenizer.ggml.eot_token_id");
+        let one = chat(&content).unwrap();
+        assert_eq!((one.end(), &one.stops[..]), (2, &[2][..]));
+        content.metadata.remove("tokenizer.ggml.eos_token_id");
+        assert!(chat(&content).unwrap_err().to_string().contains("eos_token_id"));
+    }
+}

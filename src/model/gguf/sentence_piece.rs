@@ -126,7 +126,7 @@ fn merges(pieces: &[Piece], vocabulary: &Vocab) -> Merges {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::HashMap;
 
     use candle_core::quantized::gguf_file::VersionedMagic;
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     /// What SentencePiece 0.2.3 made of a sentence: 285 pieces by pairs, bytes as the last resort.
-    fn content() -> Content {
+    pub(in super::super) fn content() -> Content {
         let learned = "▁s ▁se he the ▁sea ▁the ▁seal ▁a ▁see ho nd re ▁o ▁at e ▁ s a h t l o r d n";
         let mut pieces =
             vec![("<unk>".to_owned(), 2), ("<s>".to_owned(), 3), ("</s>".to_owned(), 3)];
