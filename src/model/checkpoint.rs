@@ -143,10 +143,12 @@ pub(super) fn load(directory: &Path) -> anyhow::Result<(Weights, Chat)> {
         let value = &tokenizer_config[key];
         value.as_str().or(value["content"].as_str()).and_then(|name| tokenizer.token_to_id(name))
     };
-    let id = |key: &str| {
-        let value = &config_json[key];
-        value.as_u64().or(value[0].as_u64()).map(|id| id as u32)
+    // One number, or a list of them.
+    let ids = |value: &Value| -> Vec<u32> {
+        let all = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        all.iter().filter_map(|id| u32::try_from(id.as_u64()?).ok()).collect()
     };
+    let id = |key: &str| ids(&config_json[key]).first().copied();
     let end = name("eos_token").or(id("eos_token_id")).with_context(|| {
         format!("{} names no end-of-turn token (eos_token)", directory.display())
     })?;
@@ -155,11 +157,7 @@ pub(super) fn load(directory: &Path) -> anyhow::Result<(Weights, Chat)> {
         true => json("generation_config.json")?,
         false => Value::Null,
     };
-    let stops = [&config_json, &generation].into_iter().flat_map(|config| {
-        let value = &config["eos_token_id"];
-        value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice)
-    });
-    let stops = stops.filter_map(|id| u32::try_from(id.as_u64()?).ok());
+    let stops = [&config_json, &generation].map(|config| ids(&config["eos_token_id"])).concat();
     let chat = Chat::new(tokenizer, template, begin, end)?.stopping_at(stops);
     let layout = Layout::new(&config);
     layout.ensure_fits().with_context(|| directory.display().to_string())?;

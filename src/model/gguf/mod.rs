@@ -190,8 +190,8 @@ fn scaling(
 
 fn chat(content: &Content) -> anyhow::Result<Chat> {
     let id = |name: &str| {
-        let id = content.metadata.get(&format!("tokenizer.ggml.{name}_token_id"));
-        id.map(Value::to_u32).transpose()
+        let key = format!("tokenizer.ggml.{name}_token_id");
+        content.metadata.get(&key).map(Value::to_u32).transpose().context(key)
     };
     // Where a turn ends before the text does, the file says so.
     let ends = [id("eot")?, id("eos")?, id("eom")?];

@@ -43,8 +43,9 @@ pub(super) fn read(content: &Content) -> anyhow::Result<Tokenizer> {
     let vocabulary: Vocab =
         (0..).zip(&pieces).map(|(id, piece)| (piece.text.clone(), id)).collect();
     let unknown = pieces.iter().find(|piece| piece.kind == kind::UNKNOWN);
+    let merges = merges(&pieces, &vocabulary);
     let mut model = BPE::builder()
-        .vocab_and_merges(vocabulary.clone(), merges(&pieces, &vocabulary))
+        .vocab_and_merges(vocabulary, merges)
         .byte_fallback(pieces.iter().any(|piece| piece.kind == kind::BYTE))
         .fuse_unk(true);
     if let Some(piece) = unknown {

@@ -72,32 +72,32 @@ impl Activations {
                 for (row, words) in rows {
                     match self {
                         Self::Bf16 => bf16(row, words),
-                        Self::Int8 => {
-                            let groups = words.as_chunks_mut::<ACTIVATION_GROUP>().0;
-                            for (group, [scale, offset, words @ ..]) in
-                                groups.iter_mut().enumerate()
-                            {
-                                [*scale, *offset] = activations(row, group, words);
-                            }
-                        }
-                        Self::Int8Wide => {
-                            let groups = words.as_chunks_mut::<WIDE_GROUP>().0;
-                            for (group, [scale, offset, words @ ..]) in
-                                groups.iter_mut().enumerate()
-                            {
-                                let mut narrow = [0; GROUP_WORDS];
-                                [*scale, *offset] = activations(row, group, &mut narrow);
-                                for (wide, word) in
-                                    words.as_chunks_mut::<2>().0.iter_mut().zip(narrow)
-                                {
-                                    *wide = [widened(word), widened(word >> 8)];
-                                }
-                            }
-                        }
+                        Self::Int8 => int8_row(row, words),
+                        Self::Int8Wide => int8_wide_row(row, words),
                     }
                 }
             },
         );
+    }
+}
+
+#[inline(always)]
+fn int8_row(row: &[f32], words: &mut [u32]) {
+    let groups = words.as_chunks_mut::<ACTIVATION_GROUP>().0;
+    for (group, [scale, offset, words @ ..]) in groups.iter_mut().enumerate() {
+        [*scale, *offset] = activations(row, group, words);
+    }
+}
+
+#[inline(always)]
+fn int8_wide_row(row: &[f32], words: &mut [u32]) {
+    let groups = words.as_chunks_mut::<WIDE_GROUP>().0;
+    for (group, [scale, offset, words @ ..]) in groups.iter_mut().enumerate() {
+        let mut narrow = [0; GROUP_WORDS];
+        [*scale, *offset] = activations(row, group, &mut narrow);
+        for (wide, word) in words.as_chunks_mut::<2>().0.iter_mut().zip(narrow) {
+            *wide = [widened(word), widened(word >> 8)];
+        }
     }
 }
 
