@@ -104,8 +104,8 @@ def random_blocks(kind, shape, generator=numpy.random.default_rng(3)):
     rows = generator.integers(0, 256, (shape[0], shape[1] // weights, size), dtype=numpy.uint8)
     scale, at, offset = K_SCALES[kind.name]
     scales = scale * generator.uniform(0.5, 1.5, rows.shape[:2])
-    for at, values in [(at, scales)] + ([(offset[0], scales * offset[1])] if offset else []):
-        rows[:, :, at:at + 2] = values.astype(numpy.float16)[..., None].view(numpy.uint8)
+    for place, values in [(at, scales)] + ([(offset[0], scales * offset[1])] if offset else []):
+        rows[:, :, place:place + 2] = values.astype(numpy.float16)[..., None].view(numpy.uint8)
     return rows.reshape(shape[0], -1)
 
 
