@@ -86,8 +86,8 @@ fn rows_of<'a>(
 /// window.
 ///
 /// `sequences` are rows of queries, and `spans` the rows of keys and values that belong to each: as
-/// many, or more where a sequence goes on from tokens before it, which are a multiple of [`BLOCK`].
-/// Then each product is the one that the whole sequence would have met, and so is each bit.
+/// many, or more where a sequence goes on from tokens before it. Where those are a multiple of
+/// [`BLOCK`], each product is the one that the whole sequence would have met, and so is each bit.
 pub(super) fn attend(
     config: &Config,
     sequences: &[Range<usize>],
@@ -112,7 +112,6 @@ pub(super) fn attend(
         |block: &mut Vec<f32>, (((sequence, span), head), output)| {
             let tokens = span.len();
             let before = tokens - sequence.len();
-            debug_assert!(before.is_multiple_of(BLOCK), "{before} tokens are no whole blocks");
             let key_head = head / shape.group;
             for start in (before..tokens).step_by(BLOCK) {
                 let end = tokens.min(start + BLOCK);
@@ -134,6 +133,7 @@ pub(super) fn attend(
 pub(super) fn attend_backward(
     config: &Config,
     sequences: &[Range<usize>],
+    spans: &[Range<usize>],
     [query, key, value]: [&[f32]; 3],
     dattended: &[f32],
     scratch: &mut Scratch,
@@ -144,32 +144,35 @@ pub(super) fn attend_backward(
     scratch.heads.resize(query.len(), 0.0);
     scratch.keys.resize(key.len(), 0.0);
     scratch.values.resize(key.len(), 0.0);
-    let per_key_head = |factor: usize| {
-        let lengths = sequences.iter().map(move |sequence| sequence.len() * factor);
-        lengths.flat_map(|length| std::iter::repeat_n(length, key_heads))
+    let per_key_head = |ranges: &[Range<usize>], factor: usize| {
+        let lengths = ranges.iter().map(|range| range.len() * factor);
+        lengths.flat_map(|length| std::iter::repeat_n(length, key_heads)).collect::<Vec<_>>()
     };
     let tasks = sequences
         .iter()
-        .flat_map(|sequence| (0..key_heads).map(move |head| (sequence, head)))
-        .zip(split(&mut scratch.heads, per_key_head(shape.size * shape.group)))
-        .zip(split(&mut scratch.keys, per_key_head(shape.size)))
-        .zip(split(&mut scratch.values, per_key_head(shape.size)));
+        .zip(spans)
+        .flat_map(|pair| (0..key_heads).map(move |head| (pair, head)))
+        .zip(split(&mut scratch.heads, per_key_head(sequences, shape.size * shape.group)))
+        .zip(split(&mut scratch.keys, per_key_head(spans, shape.size)))
+        .zip(split(&mut scratch.values, per_key_head(spans, shape.size)));
     tasks.collect::<Vec<_>>().into_par_iter().for_each_init(
         <[Vec<f32>; 2]>::default,
-        |[weights, dscores], ((((sequence, key_head), dqueries), dkeys), dvalues)| {
-            let tokens = sequence.len();
+        |[weights, dscores], (((((sequence, span), key_head), dqueries), dkeys), dvalues)| {
+            let tokens = span.len();
+            let before = tokens - sequence.len();
             dkeys.fill(0.0);
             dvalues.fill(0.0);
             for member in 0..shape.group {
                 let head = key_head * shape.group + member;
-                let dqueries = &mut dqueries[member * tokens * shape.size..];
-                for start in (0..tokens).step_by(BLOCK) {
+                let dqueries = &mut dqueries[member * sequence.len() * shape.size..];
+                for start in (before..tokens).step_by(BLOCK) {
                     let end = tokens.min(start + BLOCK);
-                    let rows = end - start;
-                    let dy = rows_of(&shape, dattended, sequence, head, start..end, true);
-                    let queries = rows_of(&shape, query, sequence, head, start..end, true);
-                    let keys = rows_of(&shape, key, sequence, key_head, 0..end, false);
-                    let values = rows_of(&shape, value, sequence, key_head, 0..end, false);
+                    let at = start - before..end - before;
+                    let rows = at.len();
+                    let dy = rows_of(&shape, dattended, sequence, head, at.clone(), true);
+                    let queries = rows_of(&shape, query, sequence, head, at.clone(), true);
+                    let keys = rows_of(&shape, key, span, key_head, 0..end, false);
+                    let values = rows_of(&shape, value, span, key_head, 0..end, false);
                     probabilities(&shape, queries, keys, start, weights);
                     dscores.resize(rows * end, 0.0);
                     let (size, one) = (shape.size, Cores::One);
@@ -183,7 +186,7 @@ pub(super) fn attend_backward(
                         );
                     }
                     let scores = Matrix::dense(dscores, rows, end);
-                    let target = &mut dqueries[start * size..end * size];
+                    let target = &mut dqueries[at.start * size..at.end * size];
                     multiply(target, size, Write::Replace, scores, keys, 1.0, one);
                     multiply(dkeys, size, Write::Add, scores.transposed(), queries, 1.0, one);
                 }
@@ -191,8 +194,8 @@ pub(super) fn attend_backward(
         },
     );
     to_rows(&scratch.heads, sequences, shape.heads, shape.size, dquery);
-    to_rows(&scratch.keys, sequences, key_heads, shape.size, dkey);
-    to_rows(&scratch.values, sequences, key_heads, shape.size, dvalue);
+    to_rows(&scratch.keys, spans, key_heads, shape.size, dkey);
+    to_rows(&scratch.values, spans, key_heads, shape.size, dvalue);
 }
 
 /// `softmax(causal(Q Kᵀ * scale))`, within the window, of a block of queries, the first of which is token `start`.
@@ -223,13 +226,13 @@ fn softmax_backward(probabilities: &[f32], d: &mut [f32], scale: f32) {
 }
 
 /// Cuts a buffer into consecutive parts.
-fn split(mut rest: &mut [f32], lengths: impl Iterator<Item = usize>) -> Vec<&mut [f32]> {
+fn split(mut rest: &mut [f32], lengths: impl IntoIterator<Item = usize>) -> Vec<&mut [f32]> {
     let cut = |length: usize| {
         let (part, tail) = std::mem::take(&mut rest).split_at_mut(length);
         rest = tail;
         part
     };
-    lengths.map(cut).collect()
+    lengths.into_iter().map(cut).collect()
 }
 
 /// From (sequence, head, token, size) to token rows.

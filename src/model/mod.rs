@@ -193,14 +193,15 @@ impl Model {
         mut seen: impl FnMut(&mut Pass, &[(usize, Range<usize>, Range<usize>)]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let mut pass = Pass::forward_only();
-        let order = prompts.order.clone();
-        let costs = order.iter().map(|&prompt| prompts.cost(prompt));
+        let order = prompts.beginnings.order.clone();
+        let costs = order.iter().map(|&prompt| prompts.beginnings.cost(prompt));
         for places in groups(costs, TOKENS_AT_ONCE) {
             let group = &order[places];
             let ran = prompts.forward(&self.weights, &mut pass, group, |_, _, _| {});
             let rows = group.iter().zip(ran);
-            let rows: Vec<_> =
-                rows.map(|(&prompt, ran)| (prompt, prompts.own(prompt), ran.rows)).collect();
+            let rows: Vec<_> = rows
+                .map(|(&prompt, ran)| (prompt, prompts.beginnings.own(prompt), ran.rows))
+                .collect();
             seen(&mut pass, &rows)?;
         }
         Ok(())

@@ -79,7 +79,7 @@ impl super::Model {
             requests.iter().map(|request| (request.prompt.as_slice(), shareable(request))),
         );
         let mut waiting: VecDeque<usize> = VecDeque::new();
-        for &index in &prompts.order {
+        for &index in &prompts.beginnings.order {
             match overlong(&requests[index]) {
                 true => finished(index, overlong_reply())?,
                 false => waiting.push_back(index),
@@ -171,7 +171,7 @@ fn admit(
     let mut prompt_tokens = 0;
     while let Some(&next) = waiting.front() {
         let serving = slots.len() + admitted.len();
-        let (own, cost) = (prompts.own(next), prompts.cost(next));
+        let (own, cost) = (prompts.beginnings.own(next), prompts.beginnings.cost(next));
         cached += capacity(&requests[next], own.start, config) + cost - own.len();
         prompt_tokens += cost;
         let fits = serving < SLOTS && cached <= CACHED_TOKENS;
@@ -196,7 +196,7 @@ fn prefill(
 ) -> Vec<Slot> {
     let config = &weights.config;
     let cache = |&index: &usize| {
-        Cache::new(config, capacity(&requests[index], prompts.own(index).start, config))
+        Cache::new(config, capacity(&requests[index], prompts.beginnings.own(index).start, config))
     };
     let mut caches: Vec<Cache> = admitted.iter().map(cache).collect();
     let ran = prompts.forward(weights, pass, admitted, |layer, state, own| {

@@ -34,7 +34,7 @@ impl Model {
         let requests: Vec<Generation> = (0..requests).map(request).collect();
         let prompts = requests.iter().map(|request| (request.prompt.as_slice(), after - 1));
         let mut prompts = Prompts::new(prompts);
-        let mut waiting: VecDeque<usize> = prompts.order.iter().copied().collect();
+        let mut waiting: VecDeque<usize> = prompts.beginnings.order.iter().copied().collect();
         let (mut pass, mut step) = (Pass::forward_only(), StepBuffers::default());
         let mut slots: Vec<Slot> = Vec::new();
         while !waiting.is_empty() {

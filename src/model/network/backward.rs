@@ -1,6 +1,7 @@
 //! The backward pass, layer by layer, from what the forward pass kept.
 use super::{
     Packed, Pass, Weights,
+    before::Gathered,
     dropout::{Branch, Place},
 };
 use crate::model::{
@@ -17,6 +18,7 @@ pub(super) struct Backward {
     pub(super) query: Vec<f32>,
     pub(super) key: Vec<f32>,
     pub(super) value: Vec<f32>,
+    pub(super) gathered: Gathered,
     pub(super) wide: Vec<f32>,
     pub(super) up: Vec<f32>,
 }
@@ -111,14 +113,21 @@ impl Pass {
         back.query.resize(state.query.len(), 0.0);
         back.key.resize(state.key.len(), 0.0);
         back.value.resize(state.value.len(), 0.0);
-        attend_backward(
-            config,
-            &packed.sequences,
-            [&state.query, &state.key, &state.value],
-            &back.hidden,
-            &mut self.attention,
-            [&mut back.query, &mut back.key, &mut back.value],
-        );
+        let spans = packed.spans();
+        let own = [&state.key[..], &state.value];
+        let [key, value] = self.gathered.of(config, packed, index, own);
+        let own = [&mut back.key[..], &mut back.value];
+        back.gathered.backward(config, packed, own, |[dkey, dvalue]| {
+            attend_backward(
+                config,
+                &packed.sequences,
+                &spans,
+                [&state.query, key, value],
+                &back.hidden,
+                &mut self.attention,
+                [&mut back.query, dkey, dvalue],
+            );
+        });
         if config.family.rotates(index) {
             rotation.apply(&mut back.query, &packed.positions, true);
             rotation.apply(&mut back.key, &packed.positions, true);

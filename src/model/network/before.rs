@@ -105,6 +105,41 @@ impl Gathered {
     }
 }
 
+impl Gathered {
+    /// Backward of [`Gathered::of`]: `fill` gets the gradients to be filled, and each row of a layer's own
+    /// keys and values the sum of those of the sequences that met it.
+    pub(super) fn backward(
+        &mut self,
+        config: &Config,
+        packed: &Packed,
+        [own_keys, own_values]: [&mut [f32]; 2],
+        fill: impl FnOnce([&mut [f32]; 2]),
+    ) {
+        if packed.before.iter().all(Vec::is_empty) {
+            return fill([own_keys, own_values]);
+        }
+        let width = config.kv_heads * config.head_size;
+        let total = packed.spans().last().map_or(0, |span| span.end) * width;
+        self.keys.resize(total, 0.0);
+        self.values.resize(total, 0.0);
+        fill([&mut self.keys, &mut self.values]);
+        for (gathered, own) in [(&self.keys, own_keys), (&self.values, own_values)] {
+            own.fill(0.0);
+            let mut rest = &gathered[..];
+            for (sequence, before) in packed.sequences.iter().zip(&packed.before) {
+                for part in before.iter().chain([&Before::Rows(sequence.clone())]) {
+                    let (gradient, tail) = rest.split_at(part.len() * width);
+                    rest = tail;
+                    // What was kept from an earlier pass is given, and has none.
+                    let Before::Rows(rows) = part else { continue };
+                    let own = &mut own[rows.start * width..rows.end * width];
+                    own.iter_mut().zip(gradient).for_each(|(own, gradient)| *own += gradient);
+                }
+            }
+        }
+    }
+}
+
 /// The next rows of a buffer, as many as `part` has.
 fn cut<'a>(rest: &mut &'a mut [f32], part: &Before, width: usize) -> &'a mut [f32] {
     let (rows, tail) = std::mem::take(rest).split_at_mut(part.len() * width);

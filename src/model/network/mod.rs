@@ -43,7 +43,7 @@ pub(super) struct Packed {
     pub(super) ids: Vec<u32>,
     pub(super) positions: Vec<u32>,
     pub(super) sequences: Vec<Range<usize>>,
-    /// What each sequence goes on from, in order; the backward pass knows of none.
+    /// What each sequence goes on from, in order.
     before: Vec<Vec<Before>>,
 }
 

@@ -1,6 +1,7 @@
 //! Finetuning: which examples a step sees, the schedule, AdamW, and a state from which a killed
 //! training goes on to the same weights, bit for bit.
 mod optimiser;
+mod parts;
 mod schedule;
 mod state;
 
@@ -17,17 +18,17 @@ use super::{
     adapter::{Adapter, Lora},
     chat::Example,
     memory,
-    network::{Dropout, Packed, Pass, Weights},
+    network::{Dropout, Pass, Weights},
     ops::Format,
 };
 use crate::record::TrainingStep;
 
 use optimiser::{Optimiser, Rates, norm};
+#[cfg(test)]
+pub(super) use parts::tests::packed_alike;
+use parts::{TOKENS_AT_ONCE, labels, parts};
 pub use schedule::Schedule;
 use state::{read_state, write_state};
-
-/// Tokens whose activations are in memory together: about 0.8 MB each for 135M weights.
-const TOKENS_AT_ONCE: usize = 640;
 
 /// A finetuning that can be killed.
 pub struct Training<'a> {
@@ -174,19 +175,18 @@ impl Training<'_> {
         // are all cut away has none.
         let labelled = self.labels_of(batch).max(1);
         let mut loss = 0.0;
-        let lengths = batch.iter().map(|&i| self.examples[i].ids.len());
-        for group in super::groups(lengths, TOKENS_AT_ONCE) {
-            let group = &batch[group];
-            let (packed, labels) = pack(group.iter().map(|&i| &self.examples[i]));
+        let examples: Vec<&Example> = batch.iter().map(|&i| &self.examples[i]).collect();
+        // With dropout, no two examples have the same keys and values.
+        for part in parts(&examples, self.dropout == 0.0) {
             pass.overlay.dropout = (self.dropout > 0.0).then(|| Dropout {
                 rate: self.dropout,
                 random_seed: self.schedule.random_seed,
                 step,
-                examples: group.to_vec(),
+                examples: part.examples.iter().map(|&i| batch[i]).collect(),
             });
-            pass.forward(weights, &packed, |_, _| {});
+            pass.forward(weights, &part.packed, |_, _| {});
             let scale = 1.0 / labelled as f32;
-            let losses = pass.losses_backward(weights, &packed, &labels, scale, gradient);
+            let losses = pass.losses_backward(weights, &part.packed, &part.labels, scale, gradient);
             loss += losses.iter().sum::<f64>() / labelled as f64;
         }
         loss
@@ -196,12 +196,10 @@ impl Training<'_> {
     fn held_out_loss(&self, weights: &Weights, pass: &mut Pass) -> Option<f64> {
         pass.overlay.dropout = None;
         let (mut loss, mut labelled) = (0.0, 0);
-        let lengths = self.held_out.iter().map(|example| example.ids.len());
-        for group in super::groups(lengths, TOKENS_AT_ONCE) {
-            let (packed, labels) = pack(self.held_out[group].iter());
-            pass.forward(weights, &packed, |_, _| {});
-            loss += pass.losses(weights, &labels).iter().sum::<f64>();
-            labelled += labels.len();
+        for part in parts(&self.held_out.iter().collect::<Vec<_>>(), true) {
+            pass.forward(weights, &part.packed, |_, _| {});
+            loss += pass.losses(weights, &part.labels).iter().sum::<f64>();
+            labelled += part.labels.len();
         }
         (labelled > 0).then(|| loss / labelled as f64)
     }
@@ -258,22 +256,6 @@ fn decayed(weights: &Weights, pass: &Pass) -> Vec<(Range<usize>, bool)> {
             tensors.map(|tensor| (tensor.at.clone(), !tensor.is_norm)).collect()
         }
     }
-}
-
-/// `(row, next token)` of every token that an example teaches.
-fn labels(example: &Example) -> impl Iterator<Item = (usize, u32)> {
-    let learned = example.learned.iter().zip(&example.ids).enumerate().skip(1);
-    learned.filter(|(_, (learned, _))| **learned).map(|(i, (_, &id))| (i - 1, id))
-}
-
-fn pack<'a>(examples: impl Iterator<Item = &'a Example>) -> (Packed, Vec<(usize, u32)>) {
-    let (mut packed, mut all) = (Packed::default(), Vec::new());
-    for example in examples {
-        let start = packed.ids.len();
-        all.extend(labels(example).map(|(row, id)| (start + row, id)));
-        packed.push(&example.ids);
-    }
-    (packed, all)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use super::*;
 use crate::model::{
     decode::Generation,
-    tests::{CONFIG, generate, model, sequence, weights},
+    tests::{CONFIG, generate, model, packed, sequence, weights},
 };
 
 fn training<'a>(examples: &'a [Example], state: &Path) -> Training<'a> {
@@ -73,7 +73,10 @@ fn a_batch_that_is_cut_up_has_the_gradient_of_the_whole() {
     let training = training(&examples, Path::new(""));
     let (mut sum, mut whole) = (vec![7.0; weights.data.len()], vec![0.0; weights.data.len()]);
     let loss = training.batch_loss(0, &[0, 1, 2, 3, 4], &weights, &mut pass, &mut sum);
-    let (packed, labels) = pack(examples.iter());
+    let packed = packed(&examples.iter().map(|example| example.ids.clone()).collect::<Vec<_>>());
+    let start = |index: usize| move |(row, id)| (index * length + row, id);
+    let labels = examples.iter().enumerate().flat_map(|(i, example)| labels(example).map(start(i)));
+    let labels: Vec<(usize, u32)> = labels.collect();
     pass.forward(&weights, &packed, |_, _| {});
     let scale = 1.0 / labels.len() as f32;
     let losses = pass.losses_backward(&weights, &packed, &labels, scale, &mut whole);
