@@ -105,7 +105,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
                 if *kind == Kind::Train && rounding == Some(Rounding::Int8) {
                     continue;
                 }
-                say(&format!("measuring {}, {}", name(work), products(rounding)));
+                say(&format!("measuring {}, {}", name(work), Rounding::name(rounding)));
                 measured.push(model.measure(work, rounding, &peaks, args.repetitions.into())?);
             }
         }
@@ -113,7 +113,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let mut fidelity = Vec::new();
     if let Some(text) = &text {
         for rounding in args.products.iter().filter_map(|products| products.rounding()) {
-            say(&format!("comparing {} with f32", products(Some(rounding))));
+            say(&format!("comparing {} with f32", Rounding::name(Some(rounding))));
             fidelity.push(model.fidelity(text, rounding)?);
         }
     }
@@ -133,14 +133,6 @@ fn name(work: Work) -> String {
     }
 }
 
-fn products(rounding: Option<Rounding>) -> &'static str {
-    match rounding {
-        None => "f32",
-        Some(Rounding::Bf16) => "bf16",
-        Some(Rounding::Int8) => "int8",
-    }
-}
-
 fn tables(peaks: &Peaks, measured: &[Measured], fidelity: &[Fidelity]) -> String {
     let heads = |heads: &[&str]| heads.iter().map(|&head| head.to_owned()).collect::<Vec<_>>();
     let mut rows =
@@ -149,7 +141,7 @@ fn tables(peaks: &Peaks, measured: &[Measured], fidelity: &[Fidelity]) -> String
         let (median, least, most) = one.rates();
         rows.push(vec![
             name(one.work),
-            products(one.rounding).to_owned(),
+            Rounding::name(one.rounding).to_owned(),
             format!("{median:.1}"),
             format!("[{least:.1}, {most:.1}]"),
             one.seconds.len().to_string(),
@@ -172,7 +164,7 @@ fn tables(peaks: &Peaks, measured: &[Measured], fidelity: &[Fidelity]) -> String
         vec![heads(&["products", "tokens", "loss", "change", "KL", "same next", "same replies"])];
     for one in fidelity {
         rows.push(vec![
-            products(Some(one.rounding)).to_owned(),
+            Rounding::name(Some(one.rounding)).to_owned(),
             one.tokens.to_string(),
             format!("{:.4}", one.loss),
             format!("{:+.4}", one.rounded_loss - one.loss),
@@ -196,7 +188,7 @@ fn object(peaks: &Peaks, measured: &[Measured], fidelity: &[Fidelity]) -> Value 
         let (median, least, most) = one.rates();
         json!({
             "work": name(one.work),
-            "products": products(one.rounding),
+            "products": Rounding::name(one.rounding),
             "tokens_per_second": median,
             "least": least,
             "most": most,
@@ -206,7 +198,7 @@ fn object(peaks: &Peaks, measured: &[Measured], fidelity: &[Fidelity]) -> Value 
     };
     let change = |one: &Fidelity| {
         json!({
-            "products": products(Some(one.rounding)),
+            "products": Rounding::name(Some(one.rounding)),
             "tokens": one.tokens,
             "loss_f32": one.loss,
             "loss": one.rounded_loss,

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<()> {
     let (path, settings) = model::find(&args.model, &|event| progress.watch(event))?;
     let settings = chosen(args, settings)?;
     let mut model = Model::load(&path)?;
-    model.round(Rounding::fastest_alone());
+    model.round(Rounding::fine_alone());
     let is_terminal = io::stdin().is_terminal();
     if is_terminal {
         say("/reset starts anew, /system TEXT under another system prompt, Ctrl-D ends");

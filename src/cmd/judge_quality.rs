@@ -7,7 +7,8 @@ use spyhop::{
         self, Court, HumanPair, Orders, human_pairs,
         quality::{self, Opinion, Quality, WEAK_BELOW},
     },
-    lm::{Lm, Weights},
+    lm::{self, Lm, Weights},
+    model::Rounding,
     recipe::{self, Recipe, Score},
     record::content_id,
     source::{self, cache_directory},
@@ -147,17 +148,20 @@ fn local(args: &JudgeQualityArgs, recipe: &Recipe, pairs: &[HumanPair]) -> anyho
     let fetched = source::fetch(weights, &recipe.directory, &cache_directory()?, &watch)?;
     let recipe::Judge { method, score, .. } = recipe.judge;
     let method_name = format!("{method:?}").to_lowercase();
+    let products = recipe.model.products;
+    let multiplied = Rounding::name(lm::rounding(products));
     // Both scores are read from the same judgments.
-    let out = args.out.join(format!("{method_name}-{}", &fetched.sha256[..12]));
+    let out = args.out.join(format!("{method_name}-{multiplied}-{}", &fetched.sha256[..12]));
     let out = file(&out, args)?;
     let [first, second] = quality::sides(pairs);
-    let load = || Lm::load(&Weights::Files(fetched.model().to_owned()));
+    let load = || Lm::load_with(&Weights::Files(fetched.model().to_owned()), products);
     judge::run(load, &first, &second, method, &out, &watch)?;
     say(&format!("judgments: {}", out.display()));
     let judge = match score {
-        Score::Verdicts => format!("{method_name} by {}", fetched.from),
-        Score::Preferences => format!("{method_name}, averaged preferences, by {}", fetched.from),
+        Score::Verdicts => method_name,
+        Score::Preferences => format!("{method_name}, averaged preferences,"),
     };
+    let judge = format!("{judge} by {} with {multiplied} products", fetched.from);
     let opinions = quality::opinions(pairs, &read(&out)?, score);
     Ok(Heard { judge, opinions, price: None, failed: 0 })
 }

@@ -8,8 +8,8 @@ use anyhow::Context;
 
 use crate::{
     lm::{self, ScriptedCheckpoint, Weights},
-    model::{Adapter, Lora, Model, Rounding, Schedule, Training},
-    recipe::{self, Products, Tags},
+    model::{Adapter, Lora, Model, Schedule, Training},
+    recipe::{self, Tags},
     record::{Counts, Pair, TrainingStep, content_id},
     stage::Work,
     store::{self, Log, read, write_atomic},
@@ -88,11 +88,8 @@ pub fn run(
                 dropout: settings.dropout,
                 examples: &examples,
                 held_out: &held_out,
-                rounded: match settings.products {
-                    Products::Auto => Rounding::Bf16.is_fast(),
-                    Products::Bf16 | Products::Int8 => true,
-                    Products::F32 => false,
-                },
+                // The recipe's check refuses what is coarser than bf16.
+                rounded: lm::rounding(settings.products).is_some(),
                 state: directory.join(STATE),
                 state_every: STATE_EVERY,
             };

@@ -1,6 +1,7 @@
 //! What the loop works with: the run's directory, the models by name, and each stage with its inputs
 //! and outputs filled in.
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -13,7 +14,8 @@ use crate::{
     finetune::{self, Direction},
     generate::{self, Entrant, Settings},
     judge::Seated,
-    lm::{Lm, Weights},
+    lm::{self, Lm, Weights},
+    model::Rounding,
     prompt,
     recipe::{BASE, PREVIOUS, Recipe, Source, baseline_name},
     record::{Augmented, Pair, Prompt, Rated, Row, Segment, content_id},
@@ -103,6 +105,10 @@ impl<'a> Lab<'a> {
             device: device(),
             sources,
             prompts: prompt::hashes(),
+            products: match base {
+                Weights::Script { .. } => BTreeMap::new(),
+                Weights::Files(_) => products(recipe),
+            },
         })?;
         keep_prompts(&run.path("prompts.jsonl"), &prompts)?;
         let hashes = Hashes { base: model.sha256, prompts: sha256 };
@@ -275,6 +281,13 @@ fn keep_prompts(path: &Path, prompts: &[Prompt]) -> anyhow::Result<()> {
         path.display()
     );
     Ok(())
+}
+
+/// How the run's models multiply on this processor.
+fn products(recipe: &Recipe) -> BTreeMap<String, String> {
+    let named = [("models", recipe.model.products), ("training", recipe.finetune.products)];
+    let name = |products| Rounding::name(lm::rounding(products)).to_owned();
+    named.map(|(use_, products)| (use_.to_owned(), name(products))).into()
 }
 
 /// The processor, as Linux names it, and how many threads are used.

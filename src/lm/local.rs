@@ -19,16 +19,21 @@ pub struct Local {
 /// A prompt and what is to follow it, with the index of its request.
 type Scored = (Vec<usize>, Vec<(Vec<u32>, Vec<u32>)>);
 
+/// How this processor rounds for products.
+pub fn rounding(products: Products) -> Option<Rounding> {
+    match products {
+        Products::Auto => Rounding::fine(),
+        Products::Fastest => Rounding::fastest(),
+        Products::F32 => None,
+        Products::Bf16 => Some(Rounding::Bf16),
+        Products::Int8 => Some(Rounding::Int8),
+    }
+}
+
 impl Local {
     pub(super) fn load(path: &Path, products: Products) -> anyhow::Result<Self> {
         let mut model = Model::load(path)?;
-        let rounding = match products {
-            Products::Auto => Rounding::fastest(),
-            Products::F32 => None,
-            Products::Bf16 => Some(Rounding::Bf16),
-            Products::Int8 => Some(Rounding::Int8),
-        };
-        model.round(rounding);
+        model.round(rounding(products));
         Ok(Self { model })
     }
 

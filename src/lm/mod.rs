@@ -13,6 +13,7 @@ use crate::{
     record::Finish,
 };
 
+pub use local::rounding;
 pub use scripted::{ScriptedCheckpoint, write_checkpoint};
 
 /// A model that can be asked.

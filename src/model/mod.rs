@@ -51,15 +51,29 @@ impl Rounding {
         self.format().is_fast()
     }
 
+    /// What multiplies fastest here, however coarse.
+    pub fn fastest() -> Option<Self> {
+        [Self::Int8, Self::Bf16].into_iter().find(|rounding| rounding.is_fast())
+    }
+
     /// What multiplies fastest here without a loss that shows: bf16 where the processor has
     /// instructions for it, else none.
-    pub fn fastest() -> Option<Self> {
+    pub fn fine() -> Option<Self> {
         Some(Self::Bf16).filter(|rounding| rounding.is_fast())
     }
 
     /// The same for one reply at a time, where fewer bits to read make up for more arithmetic.
-    pub fn fastest_alone() -> Option<Self> {
+    pub fn fine_alone() -> Option<Self> {
         Some(Self::Bf16).filter(|rounding| rounding.format().is_fast_for_few_rows())
+    }
+
+    /// The format of the factors of products that are rounded so, or not at all.
+    pub fn name(rounding: Option<Self>) -> &'static str {
+        match rounding {
+            None => "f32",
+            Some(Self::Bf16) => "bf16",
+            Some(Self::Int8) => "int8",
+        }
     }
 
     fn format(self) -> Format {

@@ -108,8 +108,8 @@ impl Recipe {
             );
         }
         anyhow::ensure!(
-            self.finetune.products != Products::Int8,
-            "finetune.products = \"int8\": too coarse for gradients; choose auto, bf16 or f32"
+            !matches!(self.finetune.products, Products::Int8 | Products::Fastest),
+            "finetune.products: 8-bit integers are too coarse for gradients; choose auto, bf16 or f32"
         );
         self.finetune.check()?;
         anyhow::ensure!(
@@ -254,6 +254,10 @@ method = "choice"
             "epochs = 1\ndropout = 1.0",
             "finetune.dropout = 1: must be between 0 and 0.9",
         );
+        for products in ["int8", "fastest"] {
+            let training = format!("epochs = 1\nproducts = \"{products}\"");
+            check("epochs = 1", &training, "too coarse for gradients");
+        }
         check("\"smallest\"", "\"a/b\"", "name = \"a/b\": use letters");
         check(
             "script = { from = [\"file:replies.jsonl\"] }",

@@ -77,6 +77,8 @@ pub enum Products {
     /// `bf16` where this processor multiplies it faster than `f32`, else `f32`.
     #[default]
     Auto,
+    /// `int8` where this processor multiplies it faster than `f32`, else as with `auto`; not for training.
+    Fastest,
     /// Not at all.
     F32,
     /// To 8 significant bits.

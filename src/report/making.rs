@@ -208,13 +208,21 @@ fn provenance(run: &Run) -> Vec<Block> {
     let Some(provenance) = &run.provenance else {
         return vec![Block::paragraph("The run has not written its provenance yet.")];
     };
-    let mut blocks = vec![Block::List {
-        items: vec![
-            format!("spyhop {} ({})", provenance.spyhop_version, provenance.spyhop_commit),
-            format!("Device: {}", words::visible(&provenance.device)),
-            format!("Random seed: {}", run.recipe.random_seed),
-        ],
-    }];
+    let mut items = vec![
+        format!("spyhop {} ({})", provenance.spyhop_version, provenance.spyhop_commit),
+        format!("Device: {}", words::visible(&provenance.device)),
+        format!("Random seed: {}", run.recipe.random_seed),
+    ];
+    if let [Some(models), Some(training)] =
+        ["models", "training"].map(|of| provenance.products.get(of))
+    {
+        items.push(format!(
+            "Products: {} where models answer, rate and judge, {} in training",
+            words::visible(models),
+            words::visible(training)
+        ));
+    }
+    let mut blocks = vec![Block::List { items }];
     let mut table = Table::new(&["Source", "From", "Size#", "SHA-256"]);
     for source in &provenance.sources {
         table.rows.push(vec![

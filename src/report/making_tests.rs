@@ -85,3 +85,10 @@ fn what_other_readers_would_choose_and_how_varied_instructions_are() {
     | Curated, for M2 | 20 | 20 (100.0%) | 160 | n/a | n/a | what 100.0% |
     "#);
 }
+
+#[test]
+fn the_page_says_how_its_models_multiplied() {
+    let text = built(Kind::default(), "report.md");
+    let expected = "Products: int8 where models answer, rate and judge, f32 in training";
+    assert!(text.contains(expected), "{text}");
+}

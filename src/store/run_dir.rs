@@ -1,6 +1,7 @@
 //! The directory of one run: which stages are done, with what inputs, and by whom.
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     time::Instant,
@@ -31,7 +32,11 @@ pub struct Provenance {
     /// Everything read from outside: what it is for, where it came from, SHA-256.
     pub sources: Vec<SourceUsed>,
     /// BLAKE3 of each built-in prompt.
-    pub prompts: std::collections::BTreeMap<String, String>,
+    pub prompts: BTreeMap<String, String>,
+    /// How `models` that answer, rate and judge, and how `training`, multiplied on this processor: `f32`,
+    /// `bf16` or `int8`. None in a scripted run.
+    #[serde(default)]
+    pub products: BTreeMap<String, String>,
 }
 
 /// One file, or set of files, from outside the run.

@@ -183,6 +183,9 @@ impl Writer {
                 source("corpus", "apt:example-doc#usr/share/doc/**/*.html", 5_400_000),
             ],
             prompts: [("rate".to_owned(), content_id(&["rate"]))].into(),
+            products: [("models", "int8"), ("training", "f32")]
+                .map(|(of, products)| (of.to_owned(), products.to_owned()))
+                .into(),
         };
         self.json("provenance.json", &provenance);
     }
