@@ -9,12 +9,11 @@
 //! for every layer, they would be the only memory that grows with the square of a sequence's length.
 use std::ops::Range;
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use super::{
     config::Config,
-    ops::{Cores, Matrix, Write, multiply, softmax, sum},
+    ops::{Cores, Matrix, Write, multiply, softmax, sum, wide},
 };
 
 /// Query rows handled together: above the diagonal, whole blocks of scores are never computed.
@@ -179,12 +178,13 @@ pub(super) fn attend_backward(
                     multiply(dscores, end, Write::Replace, dy, values.transposed(), 1.0, one);
                     let block = Matrix::dense(weights, rows, end).transposed();
                     multiply(dvalues, size, Write::Add, block, dy, 1.0, one);
-                    for (weights, dscores) in weights.chunks(end).zip(dscores.chunks_mut(end)) {
-                        Arch::new().dispatch(
-                            #[inline(always)]
-                            || softmax_backward(weights, dscores, shape.scale),
-                        );
-                    }
+                    wide(
+                        #[inline(always)]
+                        || {
+                            let rows = weights.chunks(end).zip(dscores.chunks_mut(end));
+                            rows.for_each(|(p, d)| softmax_backward(p, d, shape.scale));
+                        },
+                    );
                     let scores = Matrix::dense(dscores, rows, end);
                     let target = &mut dqueries[at.start * size..at.end * size];
                     multiply(target, size, Write::Replace, scores, keys, 1.0, one);
@@ -203,23 +203,25 @@ fn probabilities(shape: &Shape, queries: Matrix, keys: Matrix, start: usize, blo
     let [rows, end] = [queries.rows(), keys.rows()];
     block.resize(rows * end, 0.0);
     multiply(block, end, Write::Replace, queries, keys.transposed(), shape.scale, Cores::One);
-    for (row, scores) in block.chunks_mut(end).enumerate() {
-        let seen = start + row + 1;
-        let (past, future) = scores.split_at_mut(seen);
-        let (out_of_sight, seen) = past.split_at_mut(seen.saturating_sub(shape.window));
-        out_of_sight.fill(0.0);
-        Arch::new().dispatch(
-            #[inline(always)]
-            || softmax(seen),
-        );
-        future.fill(0.0);
-    }
+    wide(
+        #[inline(always)]
+        || {
+            for (row, scores) in block.chunks_mut(end).enumerate() {
+                let seen = start + row + 1;
+                let (past, future) = scores.split_at_mut(seen);
+                let (out_of_sight, seen) = past.split_at_mut(seen.saturating_sub(shape.window));
+                out_of_sight.fill(0.0);
+                softmax(seen);
+                future.fill(0.0);
+            }
+        },
+    );
 }
 
 /// `d ← p ⊙ (d − Σ p d) * scale`: the gradient of the scores before softmax and scaling.
 #[inline(always)]
 fn softmax_backward(probabilities: &[f32], d: &mut [f32], scale: f32) {
-    let inner = sum(d.len(), |i| probabilities[i] * d[i]);
+    let inner = sum([probabilities, d], |[probability, d]| probability * d);
     for (d, probability) in d.iter_mut().zip(probabilities) {
         *d = probability * (*d - inner) * scale;
     }
@@ -244,15 +246,15 @@ fn to_rows(
     rows: &mut [f32],
 ) {
     let width = n_heads * size;
-    for sequence in sequences {
+    let parts = split(rows, sequences.iter().map(|sequence| sequence.len() * width));
+    sequences.par_iter().zip(parts).for_each(|(sequence, rows)| {
         let tokens = sequence.len();
         let heads = &heads[sequence.start * width..sequence.end * width];
-        for (token, row) in
-            rows[sequence.start * width..sequence.end * width].chunks_exact_mut(width).enumerate()
-        {
+        let rows = rows.par_chunks_exact_mut(width).with_min_len(32).enumerate();
+        rows.for_each(|(token, row)| {
             for (head, part) in row.chunks_exact_mut(size).enumerate() {
                 part.copy_from_slice(&heads[(head * tokens + token) * size..][..size]);
             }
-        }
-    }
+        });
+    });
 }

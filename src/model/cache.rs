@@ -2,9 +2,10 @@
 //! attention over them.
 use std::{ops::Range, sync::Arc};
 
-use pulp::Arch;
-
-use super::{config::Config, ops::softmax};
+use super::{
+    config::Config,
+    ops::{softmax, wide},
+};
 
 /// Keys and values of consecutive tokens.
 #[derive(Clone, Debug)]
@@ -124,7 +125,7 @@ pub(super) fn attend_cached(
     let mut scores = vec![0.0; config.heads / config.kv_heads * total];
     let groups = query.chunks_exact(group).zip(output.chunks_exact_mut(group)).enumerate();
     for (head, (queries, outputs)) in groups {
-        Arch::new().dispatch(
+        wide(
             #[inline(always)]
             || {
                 let mut start = 0;

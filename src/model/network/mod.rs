@@ -73,8 +73,10 @@ pub(super) struct LayerState {
 /// The memory of a forward (and backward) pass.
 #[derive(Debug)]
 pub(super) struct Pass {
-    /// One for each layer when training, one for all when not.
+    /// One for each layer, or one for all of a pass that only goes forward.
     layers: Vec<LayerState>,
+    /// Then nothing is kept that only the backward pass reads.
+    forward_only: bool,
     /// The residual stream, and after the last layer its value before the final norm.
     stream: Vec<f32>,
     final_scale: Vec<f32>,
@@ -94,7 +96,7 @@ pub(super) struct Pass {
 impl Pass {
     /// Memory for passes that only go forward.
     pub(super) fn forward_only() -> Self {
-        Self::with_layers(1)
+        Self { forward_only: true, ..Self::with_layers(1) }
     }
 
     /// Memory for passes that go back as well.
@@ -113,6 +115,7 @@ impl Pass {
     fn with_layers(layers: usize) -> Self {
         Self {
             layers: (0..layers).map(|_| LayerState::default()).collect(),
+            forward_only: false,
             stream: Vec::new(),
             final_scale: Vec::new(),
             hidden: Vec::new(),
@@ -153,14 +156,15 @@ impl Pass {
             row.copy_from_slice(&embedding[id as usize * hidden..][..hidden]);
         }
         let spans = packed.spans();
-        let shared = self.layers.len() == 1;
         for (index, layout) in weights.layout.layers.iter().enumerate() {
-            let state = &mut self.layers[if shared { 0 } else { index }];
+            let state = &mut self.layers[if self.forward_only { 0 } else { index }];
             state.resize(tokens, config);
-            state.input.copy_from_slice(&self.stream);
+            if !self.forward_only {
+                state.input.copy_from_slice(&self.stream);
+            }
             let part = |at: &Range<usize>| &weights.data[at.clone()];
             rms_norm(
-                &state.input,
+                &self.stream,
                 part(&layout.attention_norm),
                 config.rms_epsilon,
                 &mut state.normed,
@@ -192,9 +196,11 @@ impl Pass {
             self.overlay.adapt(&layout.attention_output, &state.attended, y);
             let place = Place { layer: index, branch: Branch::Attention };
             self.overlay.join(place, packed, &mut self.branch, &mut self.stream);
-            state.middle.copy_from_slice(&self.stream);
+            if !self.forward_only {
+                state.middle.copy_from_slice(&self.stream);
+            }
             rms_norm(
-                &state.middle,
+                &self.stream,
                 part(&layout.feed_forward_norm),
                 config.rms_epsilon,
                 &mut state.middle_normed,

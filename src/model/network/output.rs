@@ -1,9 +1,8 @@
 //! The output layer: losses, with their gradients, and logits.
-use pulp::Arch;
 use rayon::prelude::*;
 
 use super::{Packed, Pass, Weights};
-use crate::model::ops::{Write, softmax};
+use crate::model::ops::{Write, softmax, wide};
 
 /// Rows whose logits exist together.
 pub(super) const ROWS: usize = 128;
@@ -61,7 +60,7 @@ impl Pass {
             let chunk = logits.par_chunks_mut(vocabulary).zip(labels).map(|(logits, label)| {
                 let target = label.1 as usize;
                 let logit = logits[target];
-                let normaliser = Arch::new().dispatch(
+                let normaliser = wide(
                     #[inline(always)]
                     || softmax(logits),
                 );

@@ -5,12 +5,13 @@
 mod matrix;
 mod packed;
 mod rows;
+mod vectors;
 
 pub(super) use matrix::{
     Cores, Matrix, Write, linear, linear_input_gradient, linear_weight_gradient, multiply,
 };
 pub(super) use packed::{Format, PackedMatrix, linear_all, weight_gradient};
 pub(super) use rows::{
-    Rotation, add_bias, norm_parts, rms_norm, rms_norm_backward, softmax, sum, swiglu,
-    swiglu_backward,
+    Rotation, add_bias, norm_parts, rms_norm, rms_norm_backward, swiglu, swiglu_backward,
 };
+pub(super) use vectors::{softmax, sum, wide};

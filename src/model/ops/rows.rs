@@ -1,60 +1,7 @@
-//! Operations on token rows: norms, activations, softmax, rotary positions.
-use pulp::Arch;
+//! Operations on token rows: norms, activations, rotary positions.
 use rayon::prelude::*;
 
-/// Independent partial sums: enough for the widest vectors, and the same sum on every processor.
-const LANES: usize = 16;
-
-/// `Σ term(i)` for `i` below `n`, in an order that does not depend on the processor.
-#[inline(always)]
-pub(in crate::model) fn sum(n: usize, term: impl Fn(usize) -> f32) -> f32 {
-    let mut partial = [0.0_f32; LANES];
-    let whole = n - n % LANES;
-    for start in (0..whole).step_by(LANES) {
-        for (lane, partial) in partial.iter_mut().enumerate() {
-            *partial += term(start + lane);
-        }
-    }
-    partial.iter().sum::<f32>() + (whole..n).map(term).sum::<f32>()
-}
-
-#[inline(always)]
-fn maximum(x: &[f32]) -> f32 {
-    x.iter()
-        .fold(f32::NEG_INFINITY, |largest, &value| if value > largest { value } else { largest })
-}
-
-/// `eˣ` to about 2 ulp, for `x` in [-87, 88] (clamped): Cephes' `expf` without branches, so that
-/// loops over it become vector code.
-#[inline(always)]
-pub(in crate::model) fn exp(x: f32) -> f32 {
-    // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
-    const ROUND: f32 = 12_582_912.0;
-    let x = x.clamp(-87.0, 88.0);
-    let power = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
-    let rest = x - power * 0.693_359_4 + power * 2.121_944_4e-4;
-    let series = 1.987_569_1e-4;
-    let series = series * rest + 1.398_199_9e-3;
-    let series = series * rest + 8.333_452e-3;
-    let series = series * rest + 4.166_579_6e-2;
-    let series = series * rest + 1.666_666_5e-1;
-    let series = series * rest + 0.5;
-    (series * rest * rest + rest + 1.0) * f32::from_bits(((power as i32 + 127) << 23) as u32)
-}
-
-/// Turns scores into probabilities in place; returns the log of the normaliser, `ln Σ eˢ`.
-#[inline(always)]
-pub(in crate::model) fn softmax(scores: &mut [f32]) -> f32 {
-    let largest = maximum(scores);
-    for score in scores.iter_mut() {
-        *score = exp(*score - largest);
-    }
-    let total = sum(scores.len(), |i| scores[i]);
-    for score in scores.iter_mut() {
-        *score /= total;
-    }
-    largest + total.ln()
-}
+use super::vectors::{exp, sum, wide};
 
 /// RMSNorm: `y = x / rms(x) * weight`; keeps `1 / rms(x)` of each token for the backward pass.
 pub(in crate::model) fn rms_norm(
@@ -67,10 +14,10 @@ pub(in crate::model) fn rms_norm(
     let width = weight.len();
     let rows = y.par_chunks_mut(width).zip(x.par_chunks(width)).zip(inverse_rms.par_iter_mut());
     rows.with_min_len(32).for_each(|((y, x), inverse_rms)| {
-        Arch::new().dispatch(
+        wide(
             #[inline(always)]
             || {
-                let mean_square = sum(width, |i| x[i] * x[i]) / width as f32;
+                let mean_square = sum([x], |[x]| x * x) / width as f32;
                 let scale = 1.0 / (mean_square + epsilon).sqrt();
                 *inverse_rms = scale;
                 for i in 0..width {
@@ -85,10 +32,10 @@ pub(in crate::model) fn rms_norm(
 pub(in crate::model) fn norm_parts(x: &mut [f32], weight: &[f32], epsilon: f32) {
     let width = weight.len();
     x.par_chunks_mut(width).with_min_len(64).for_each(|x| {
-        Arch::new().dispatch(
+        wide(
             #[inline(always)]
             || {
-                let scale = 1.0 / (sum(width, |i| x[i] * x[i]) / width as f32 + epsilon).sqrt();
+                let scale = 1.0 / (sum([x], |[x]| x * x) / width as f32 + epsilon).sqrt();
                 for i in 0..width {
                     x[i] *= scale * weight[i];
                 }
@@ -125,10 +72,10 @@ pub(in crate::model) fn rms_norm_backward(
             let mut dweight = vec![0.0; width];
             let rows = dx.chunks_mut(width).zip(dy.chunks(width)).zip(x.chunks(width));
             for (((dx, dy), x), &scale) in rows.zip(inverse_rms) {
-                Arch::new().dispatch(
+                wide(
                     #[inline(always)]
                     || {
-                        let inner = sum(width, |i| dy[i] * weight[i] * x[i]);
+                        let inner = sum([dy, weight, x], |[dy, weight, x]| dy * weight * x);
                         let along = inner * scale * scale * scale / width as f32;
                         for i in 0..width {
                             dx[i] += dy[i] * weight[i] * scale - x[i] * along;
@@ -152,7 +99,7 @@ pub(in crate::model) fn rms_norm_backward(
 pub(in crate::model) fn swiglu(gate: &[f32], up: &[f32], y: &mut [f32]) {
     let chunks = y.par_chunks_mut(4096).zip(gate.par_chunks(4096)).zip(up.par_chunks(4096));
     chunks.for_each(|((y, gate), up)| {
-        Arch::new().dispatch(
+        wide(
             #[inline(always)]
             || {
                 for i in 0..y.len() {
@@ -169,7 +116,7 @@ pub(in crate::model) fn swiglu_backward(gate: &[f32], up: &[f32], d: &mut [f32],
     let gradients = d.par_chunks_mut(4096).zip(dup.par_chunks_mut(4096));
     let chunks = gradients.zip(gate.par_chunks(4096)).zip(up.par_chunks(4096));
     chunks.for_each(|(((d, dup), gate), up)| {
-        Arch::new().dispatch(
+        wide(
             #[inline(always)]
             || {
                 for i in 0..d.len() {
@@ -214,28 +161,19 @@ impl Rotation {
         rows.for_each(|(x, &position)| {
             let at = position as usize * self.half..(position as usize + 1) * self.half;
             let (cosines, sines) = (&self.cosines[at.clone()], &self.sines[at]);
-            for head in x.chunks_exact_mut(2 * self.half) {
-                let (first, second) = head.split_at_mut(self.half);
-                for i in 0..self.half {
-                    let (a, b, sine) = (first[i], second[i], sines[i] * sign);
-                    first[i] = a * cosines[i] - b * sine;
-                    second[i] = b * cosines[i] + a * sine;
-                }
-            }
+            wide(
+                #[inline(always)]
+                || {
+                    for head in x.chunks_exact_mut(2 * self.half) {
+                        let (first, second) = head.split_at_mut(self.half);
+                        for i in 0..self.half {
+                            let (a, b, sine) = (first[i], second[i], sines[i] * sign);
+                            first[i] = a * cosines[i] - b * sine;
+                            second[i] = b * cosines[i] + a * sine;
+                        }
+                    }
+                },
+            );
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exp_is_within_two_ulp() {
-        for step in -8_700..8_800 {
-            let x = step as f32 * 0.01;
-            let (ours, exact) = (f64::from(exp(x)), f64::from(x).exp());
-            assert!((ours / exact - 1.0).abs() < 2.5e-7, "exp({x}) = {ours}, not {exact}");
-        }
     }
 }

@@ -1,12 +1,11 @@
 //! What this machine does at best: products, and bytes from memory.
 use std::time::Instant;
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::model::{
     Rounding,
-    ops::{Cores, Matrix, PackedMatrix, Write, multiply, sum},
+    ops::{Cores, Matrix, PackedMatrix, Write, multiply, sum, wide},
 };
 
 /// The best of several measurements, with all cores.
@@ -71,9 +70,9 @@ fn bandwidth() -> f64 {
         let total: f32 = buffer
             .par_chunks(1 << 16)
             .map(|chunk| {
-                Arch::new().dispatch(
+                wide(
                     #[inline(always)]
-                    || sum(chunk.len(), |i| chunk[i]),
+                    || sum([chunk], |[value]| value),
                 )
             })
             .sum();

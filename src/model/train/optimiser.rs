@@ -3,6 +3,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::model::ops::wide;
+
 /// AdamW's constants. The paper names none; 0.9 and 0.95 are those of LIMA, whose recipe it cites.
 const BETAS: (f64, f64) = (0.9, 0.95);
 const EPSILON: f64 = 1e-8;
@@ -54,7 +56,7 @@ impl Optimiser {
                 .zip(self.mean[at.clone()].par_chunks_mut(1 << 14))
                 .zip(self.square[at.clone()].par_chunks_mut(1 << 14));
             chunks.for_each(|(((weights, gradient), mean), square)| {
-                pulp::Arch::new().dispatch(
+                wide(
                     #[inline(always)]
                     || {
                         for i in 0..weights.len() {

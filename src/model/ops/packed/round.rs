@@ -3,9 +3,8 @@
 //! Integers are symmetric: each group of inputs is divided by its largest magnitude over 127. Weights
 //! are stored with 128 added, since the instruction multiplies unsigned by signed numbers; the offset
 //! of a group of activations, -128 times its sum, takes that back, exactly.
-use pulp::Arch;
 
-use super::{Format, Line, PANEL};
+use super::{super::vectors::wide, Format, Line, PANEL};
 
 /// Inputs that share a scale.
 pub(super) const GROUP: usize = 64;
@@ -28,7 +27,7 @@ pub(super) fn weight_words(format: Format, inputs: usize) -> usize {
 
 /// Rounds one row of weights.
 pub(super) fn weights(format: Format, row: &[f32], words: &mut [u32]) {
-    Arch::new().dispatch(
+    wide(
         #[inline(always)]
         || match format {
             Format::Bf16 => bf16(row, words),
@@ -65,11 +64,11 @@ impl Activations {
 
     /// Rounds dense rows.
     pub(super) fn round(self, rows: &[f32], inputs: usize, words: &mut [u32]) {
-        let rows = rows.chunks_exact(inputs).zip(words.chunks_exact_mut(self.words(inputs)));
-        Arch::new().dispatch(
+        wide(
             #[inline(always)]
             || {
-                for (row, words) in rows {
+                let words = words.chunks_exact_mut(self.words(inputs));
+                for (row, words) in rows.chunks_exact(inputs).zip(words) {
                     match self {
                         Self::Bf16 => bf16(row, words),
                         Self::Int8 => int8_row(row, words),
@@ -119,7 +118,7 @@ fn widened(word: u32) -> u32 {
 /// rows.
 pub(super) fn columns(matrix: &[f32], columns: usize, first: usize, panels: &mut [Line]) {
     let lines = matrix.len().div_ceil(2 * columns) * 2;
-    Arch::new().dispatch(
+    wide(
         #[inline(always)]
         || {
             for (word, rows) in matrix.chunks(2 * columns).enumerate() {

@@ -85,7 +85,7 @@ fn bf16_tile<const ROWS: usize, const VECTORS: usize>(
     first: usize,
 ) -> Sums<ROWS, VECTORS> {
     let words = panel.len() / 2;
-    let x: [&[u32]; ROWS] = std::array::from_fn(|row| &x[row * words..][..words]);
+    let x = rows_of::<ROWS, _>(x, words);
     let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
     let mut sums = [[_mm256_setzero_ps(); VECTORS]; ROWS];
     for (word, lines) in panel.as_chunks::<2>().0.iter().enumerate() {
@@ -124,10 +124,7 @@ fn int8_tile<const ROWS: usize, const VECTORS: usize>(
     first: usize,
 ) -> Sums<ROWS, VECTORS> {
     let (length, groups) = (panel.len(), panel.as_chunks::<{ 2 * WEIGHT_GROUP }>().0);
-    let x: [&[[u32; WIDE_GROUP]]; ROWS] = {
-        let all = x.as_chunks::<WIDE_GROUP>().0;
-        std::array::from_fn(|row| &all[row * groups.len()..][..groups.len()])
-    };
+    let x = rows_of::<ROWS, _>(x.as_chunks::<WIDE_GROUP>().0, groups.len());
     let bytes = _mm256_set1_epi16(0xff);
     let mut totals = [[_mm256_setzero_ps(); VECTORS]; ROWS];
     for (group, panel) in groups.iter().enumerate() {
@@ -172,6 +169,16 @@ fn int8_tile<const ROWS: usize, const VECTORS: usize>(
     totals
 }
 
+/// The first rows, of `width` each. No closure: it would not be compiled for these instructions.
+#[inline(always)]
+fn rows_of<const ROWS: usize, T>(all: &[T], width: usize) -> [&[T]; ROWS] {
+    let mut rows = [&all[..0]; ROWS];
+    for (index, row) in rows.iter_mut().enumerate() {
+        *row = &all[index * width..][..width];
+    }
+    rows
+}
+
 /// Eight of the 32 words.
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -195,13 +202,24 @@ fn store<const ROWS: usize, const VECTORS: usize>(
 ) {
     for (sums, y) in sums.iter().zip(y) {
         for (vector, &sum) in sums.iter().enumerate() {
+            let y = y.get_mut(at + 8 * vector..).unwrap_or_default();
             let mut eight = [0.0_f32; 8];
-            // SAFETY: 32 bytes; unaligned stores ask for no more.
+            // SAFETY: 32 bytes each; unaligned loads and stores ask for no more.
             #[expect(unsafe_code)]
             unsafe {
-                _mm256_storeu_ps(eight.as_mut_ptr(), sum);
+                match y.first_chunk_mut::<8>() {
+                    Some(y) => {
+                        let sum = match write {
+                            Write::Replace => sum,
+                            Write::Add => _mm256_add_ps(_mm256_loadu_ps(y.as_ptr()), sum),
+                        };
+                        _mm256_storeu_ps(y.as_mut_ptr(), sum);
+                        continue;
+                    }
+                    None => _mm256_storeu_ps(eight.as_mut_ptr(), sum),
+                }
             }
-            portable::store(&eight, y.get_mut(at + 8 * vector..).unwrap_or_default(), write);
+            portable::store(&eight, y, write);
         }
     }
 }
