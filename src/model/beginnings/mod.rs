@@ -92,14 +92,17 @@ impl<'a> Beginnings<'a> {
 
     /// Tokens that go through the model for a prompt, when prompts are run in order.
     pub(super) fn cost(&self, prompt: usize) -> usize {
-        let first = |&at: &usize| self.all[at].prompt == prompt;
-        let shared = self.chain(prompt).into_iter().filter(first);
-        self.own(prompt).len() + shared.map(|at| self.all[at].tokens.len()).sum::<usize>()
+        self.beyond(prompt, |at| self.all[at].prompt != prompt)
     }
 
     /// Tokens that go through the model for a prompt after those `there`.
     pub(super) fn missing(&self, prompt: usize, there: &HashMap<usize, Before>) -> usize {
-        let missing = self.chain(prompt).into_iter().filter(|at| !there.contains_key(at));
+        self.beyond(prompt, |at| there.contains_key(&at))
+    }
+
+    /// A prompt's own tokens, and those of its beginnings that are not there.
+    fn beyond(&self, prompt: usize, is_there: impl Fn(usize) -> bool) -> usize {
+        let missing = self.chain(prompt).into_iter().filter(|&at| !is_there(at));
         self.own(prompt).len() + missing.map(|at| self.all[at].tokens.len()).sum::<usize>()
     }
 

@@ -49,9 +49,9 @@ impl<'a> Prompts<'a> {
         mut seen: impl FnMut(usize, &LayerState, &[Range<usize>]),
     ) -> Vec<Ran> {
         let config = &weights.config;
-        let kept = self.kept.iter().cloned().enumerate();
+        let known = group.iter().flat_map(|&prompt| self.beginnings.chain(prompt));
         let mut there: HashMap<usize, Before> =
-            kept.filter_map(|(at, kept)| Some((at, Before::Kept(kept?)))).collect();
+            known.filter_map(|at| Some((at, Before::Kept(self.kept[at].clone()?)))).collect();
         let mut packed = Packed::default();
         let push = |&prompt: &usize| self.beginnings.push(prompt, &mut packed, &mut there);
         let own: Vec<Range<usize>> = group.iter().map(push).collect();

@@ -49,6 +49,14 @@ impl Packed {
         };
         self.sequences.iter().zip(&self.before).map(span).collect()
     }
+
+    /// What lies in those places, piece after piece: for each sequence what it goes on from, then itself.
+    fn gathered(&self) -> impl Iterator<Item = Before> {
+        let sequences = self.sequences.iter().zip(&self.before);
+        sequences.flat_map(|(sequence, before)| {
+            before.iter().cloned().chain([Before::Rows(sequence.clone())])
+        })
+    }
 }
 
 impl LayerState {
@@ -86,14 +94,11 @@ impl Gathered {
         self.values.resize(total, 0.0);
         let (mut keys, mut values) = (&mut self.keys[..], &mut self.values[..]);
         let mut tasks = Vec::new();
-        for (sequence, before) in packed.sequences.iter().zip(&packed.before) {
-            for part in before.iter().chain([&Before::Rows(sequence.clone())]) {
-                let task =
-                    (part.clone(), cut(&mut keys, part, width), cut(&mut values, part, width));
-                tasks.push(task);
-            }
+        for part in packed.gathered() {
+            let rows = [cut(&mut keys, &part, width), cut(&mut values, &part, width)];
+            tasks.push((part, rows));
         }
-        tasks.into_par_iter().for_each(|(part, keys, values)| match part {
+        tasks.into_par_iter().for_each(|(part, [keys, values])| match part {
             Before::Kept(cache) => cache.rows(config, layer, keys, values),
             Before::Rows(rows) => {
                 let rows = rows.start * width..rows.end * width;
@@ -126,15 +131,13 @@ impl Gathered {
         for (gathered, own) in [(&self.keys, own_keys), (&self.values, own_values)] {
             own.fill(0.0);
             let mut rest = &gathered[..];
-            for (sequence, before) in packed.sequences.iter().zip(&packed.before) {
-                for part in before.iter().chain([&Before::Rows(sequence.clone())]) {
-                    let (gradient, tail) = rest.split_at(part.len() * width);
-                    rest = tail;
-                    // What was kept from an earlier pass is given, and has none.
-                    let Before::Rows(rows) = part else { continue };
-                    let own = &mut own[rows.start * width..rows.end * width];
-                    own.iter_mut().zip(gradient).for_each(|(own, gradient)| *own += gradient);
-                }
+            for part in packed.gathered() {
+                let (gradient, tail) = rest.split_at(part.len() * width);
+                rest = tail;
+                // What was kept from an earlier pass is given, and has none.
+                let Before::Rows(rows) = part else { continue };
+                let own = &mut own[rows.start * width..rows.end * width];
+                own.iter_mut().zip(gradient).for_each(|(own, gradient)| *own += gradient);
             }
         }
     }

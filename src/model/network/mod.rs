@@ -156,6 +156,14 @@ impl Pass {
             row.copy_from_slice(&embedding[id as usize * hidden..][..hidden]);
         }
         let spans = packed.spans();
+        // Or a reply would depend on whether its beginning was shared.
+        debug_assert!(
+            !self.forward_only
+                || packed.sequences.iter().zip(&spans).all(|(sequence, span)| {
+                    (span.len() - sequence.len()).is_multiple_of(attention::BLOCK)
+                }),
+            "what a sequence goes on from is no whole blocks"
+        );
         for (index, layout) in weights.layout.layers.iter().enumerate() {
             let state = &mut self.layers[if self.forward_only { 0 } else { index }];
             state.resize(tokens, config);
