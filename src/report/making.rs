@@ -217,7 +217,7 @@ fn provenance(run: &Run) -> Vec<Block> {
         ["models", "training"].map(|of| provenance.products.get(of))
     {
         items.push(format!(
-            "Products: {} where models answer, rate and judge, {} in training",
+            "Products on this device: {} to answer, rate and judge, {} to train",
             words::visible(models),
             words::visible(training)
         ));

@@ -89,6 +89,6 @@ fn what_other_readers_would_choose_and_how_varied_instructions_are() {
 #[test]
 fn the_page_says_how_its_models_multiplied() {
     let text = built(Kind::default(), "report.md");
-    let expected = "Products: int8 where models answer, rate and judge, f32 in training";
+    let expected = "Products on this device: int8 to answer, rate and judge, f32 to train";
     assert!(text.contains(expected), "{text}");
 }
