@@ -8,8 +8,8 @@ $XDG_CACHE_HOME/spyhop.
 FOLDER gets a virtual environment with the peers from PyPI, and the files of each run.
 Parts: `tokens` (4 x 256 random tokens, f32 and bf16), `pairs` (the quickstart's ragged pairs, all
 weights and an adapter, against TRL's SFTTrainer, both with `--products`), `agree` (20 losses, a
-checkpoint in transformers, an adapter in PEFT), `growth` (by sequence length and by batch); all where
-none is named.
+checkpoint in transformers, an adapter in PEFT, each also of the last 8 layers alone), `growth` (by
+sequence length and by batch, with `--products`); all where none is named.
 
 Contestants run in turn, each in a process of its own, N times each; memory is the most that a whole
 process held (`ru_maxrss`). A speed is the median of the rounds, and a ratio is one of medians. Beside
@@ -30,6 +30,8 @@ PROJECT = Path(__file__).parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target")) / "release/examples"
 PEERS = ["torch", "transformers", "peft", "trl", "accelerate"]
 LORA = [16, 32.0]
+# What a job has that does not say otherwise.
+DEFAULTS = {"learning_rate": 1e-5, "final_learning_rate": 9e-6, "lora": None, "last_layers": None, "prompts": []}
 # Operations for a token that is trained: see docs/performance.md. Attention's grow with the length.
 WEIGHTS, LAYERS, HIDDEN = 134_515_008, 30, 576
 
@@ -41,7 +43,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pairs", type=int, help="so many of the pairs")
     parser.add_argument("--max-tokens", type=int, default=1024, help="where a pair is cut")
-    parser.add_argument("--products", choices=["f32", "bf16"], default="bf16", help="of the part `pairs`")
+    parser.add_argument("--products", choices=["f32", "bf16"], default="bf16", help="of the parts `pairs` and `growth`")
     parser.add_argument("--part", action="append", choices=PARTS)
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
@@ -73,14 +75,14 @@ class Bench:
 
     def ours(self, job, name="ours"):
         """One training by our code: its steps, and its memory in GB."""
-        job = {"learning_rate": 1e-5, "final_learning_rate": 9e-6, "lora": None, "prompts": []} | job
+        job = DEFAULTS | job
         out = self.folder / name
         memory = run([TARGET / "finetuning", "train", self.base, self.write("job", job), out])
         return json.loads((out / "steps.json").read_text()), memory
 
     def theirs(self, what, job):
         """The same by a peer."""
-        out = self.folder / "theirs.json"
+        job, out = DEFAULTS | job, self.folder / "theirs.json"
         peers = PROJECT / "benches/finetuning_peers.py"
         memory = run([self.python, peers, what, self.base, self.write("job", job), out])
         return json.loads(out.read_text()), memory
@@ -182,17 +184,24 @@ def agree(bench):
     job = {"examples": bench.pairs, "epochs": 80 / len(bench.pairs), "batch_size": 4, "rounded": False}
     prompts = PROJECT / "eval_sets/first-look/prompts.jsonl"
     job["prompts"] = [json.loads(line)["instruction"] for line in open(prompts)][::5][:8]
-    ours, _ = bench.ours(job, "full")
-    theirs, _ = bench.theirs("torch", job | {"batches": ours["batches"]})
-    losses = list(zip([step["loss"] for step in ours["steps"]], theirs["losses"]))
-    same = sum(abs(a - b) < 5e-4 for a, b in losses)
-    print(f"losses of {len(losses)} steps: {same} within 0.0005 of PyTorch's; largest difference "
-          f"{max(abs(a - b) for a, b in losses):.1e}; from {losses[0][0]:.3f} to {losses[-1][0]:.3f}")
+    for name, last_layers in [("full", None), ("last", 8)]:
+        job["last_layers"] = last_layers
+        ours, _ = bench.ours(job, name)
+        theirs, _ = bench.theirs("torch", job | {"batches": ours["batches"]})
+        losses = list(zip([step["loss"] for step in ours["steps"]], theirs["losses"]))
+        same = sum(abs(a - b) < 5e-4 for a, b in losses)
+        what = f"the last {last_layers} layers" if last_layers else "all weights"
+        print(f"losses of {len(losses)} steps of {what}: {same} within 0.0005 of PyTorch's; largest "
+              f"difference {max(abs(a - b) for a, b in losses):.1e}; from {losses[0][0]:.3f} to "
+              f"{losses[-1][0]:.3f}", flush=True)
     # A rate at which an adapter changes what is said.
-    bench.ours(job | {"lora": LORA, "learning_rate": 1e-3, "final_learning_rate": 1e-3}, "lora")
-    for name in ["full", "lora"]:
+    job |= {"lora": LORA, "learning_rate": 1e-3, "final_learning_rate": 1e-3}
+    bench.ours(job | {"last_layers": None}, "lora")
+    bench.ours(job, "lora-last")
+    for name in ["full", "last", "lora", "lora-last"]:
         out = bench.folder / name
-        model, adapter = (bench.base, out / "adapter") if name == "lora" else (out / "checkpoint", "")
+        is_adapter = name.startswith("lora")
+        model, adapter = (bench.base, out / "adapter") if is_adapter else (out / "checkpoint", "")
         replies = json.loads((out / "replies.json").read_text())
         asked = {"model": str(model), "adapter": str(adapter), "replies": replies}
         found, _ = bench.theirs("greedy", asked)
@@ -206,7 +215,7 @@ def growth(bench):
     cells = [(length, 2048 // length) for length in [128, 256, 512, 1024, 2048]]
     for length, batch in cells + [(128, batch) for batch in [1, 4, 64, 128]]:
         examples = [random_example(length) for _ in range(batch)]
-        job = {"examples": examples, "epochs": 3, "batch_size": batch, "rounded": True}
+        job = {"examples": examples, "epochs": 3, "batch_size": batch, "rounded": bench.products == "bf16"}
         found, memory = bench.ours(job)
         clock = length * batch / median(step["seconds"] for step in found["steps"][1:])
         worked = (found["processor"][-1] - found["processor"][1]) / len(found["steps"][1:])

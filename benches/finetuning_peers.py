@@ -30,8 +30,12 @@ def peak(base, job):
 def train(base, job):
     """A plain loop: AdamW, fused, with the settings of ours, over the batches that ours had."""
     model = load(base).train()
-    decayed = [p for p in model.parameters() if p.dim() > 1]
-    norms = [p for p in model.parameters() if p.dim() == 1]
+    if job["last_layers"]:
+        model.requires_grad_(False)
+        model.model.layers[-job["last_layers"]:].requires_grad_(True)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.dim() > 1]
+    norms = [p for p in trained if p.dim() == 1]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": norms, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=1e-5, betas=(0.9, 0.95), eps=1e-8, fused=True)
     losses, seconds, processor = [], [], [time.process_time()]
@@ -44,7 +48,7 @@ def train(base, job):
         with torch.autocast("cpu", torch.bfloat16, enabled=job["rounded"]):
             loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         seconds.append(time.perf_counter() - began)

@@ -23,6 +23,8 @@ struct Job {
     rounded: bool,
     /// Rank and alpha of an adapter for all seven projections.
     lora: Option<(usize, f64)>,
+    /// Trains so many layers, counted from the last.
+    last_layers: Option<usize>,
     /// What the trained model is to reply to.
     prompts: Vec<String>,
 }
@@ -85,6 +87,8 @@ fn train(mut model: Model, job: Job, out: &Path) -> anyhow::Result<()> {
     let training = Training {
         schedule,
         lora: job.lora.map(lora),
+        last_layers: job.last_layers,
+        frozen: None,
         dropout: 0.0,
         examples: &examples,
         held_out: &[],

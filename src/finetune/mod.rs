@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::{
     lm::{self, ScriptedCheckpoint, Weights},
     model::{Adapter, Lora, Model, Schedule, Training},
-    recipe::{self, Tags},
+    recipe::{self, Recipe},
     record::{Counts, Pair, TrainingStep, content_id},
     stage::Work,
     store::{self, Log, read, write_atomic},
@@ -44,11 +44,10 @@ pub fn run(
     base: &Weights,
     pairs: &[Pair],
     direction: Direction,
-    settings: &recipe::Finetune,
-    tags: &Tags,
+    recipe: &Recipe,
     work: Work,
 ) -> anyhow::Result<Counts> {
-    let directory = work.out;
+    let (directory, settings) = (work.out, &recipe.finetune);
     fs::create_dir_all(directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
     let (pairs, held_out) = hold_out(pairs, settings.held_out, work.random_seed)?;
@@ -72,7 +71,7 @@ pub fn run(
         Weights::Files(path) => {
             let mut model = Model::load(path)?;
             let examples =
-                |pairs| examples(&model.chat, pairs, direction, tags, settings.max_tokens);
+                |pairs| examples(&model.chat, pairs, direction, &recipe.tags, settings.max_tokens);
             let (examples, held_out) = (examples(&pairs)?, examples(&held_out)?);
             let audit = audit(&examples, held_out.len(), model.chat.end());
             let json = serde_json::to_string_pretty(&audit)? + "\n";
@@ -85,6 +84,9 @@ pub fn run(
             let training = Training {
                 schedule: schedule(settings, work.random_seed),
                 lora: settings.lora.as_ref().map(lora),
+                last_layers: settings.last_layers,
+                // What stays as it is multiplies as it does when the base model answers.
+                frozen: lm::rounding(recipe.model.products),
                 dropout: settings.dropout,
                 examples: &examples,
                 held_out: &held_out,

@@ -150,8 +150,7 @@ impl<'a> Lab<'a> {
                 &self.base,
                 pairs,
                 direction,
-                &self.recipe.finetune,
-                &self.recipe.tags,
+                self.recipe,
                 self.work(&stage.path(model)),
             )
         })?;

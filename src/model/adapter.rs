@@ -3,7 +3,7 @@
 //!
 //! Knows where its matrices lie and how they are written for PEFT, not how they are trained: `network`
 //! runs them, `train` moves them.
-use std::{ops::Range, path::Path};
+use std::{collections::BTreeSet, ops::Range, path::Path};
 
 use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     checkpoint,
-    config::{Layout, Tensor},
+    layout::{Layout, Tensor},
     network::Weights,
     ops::{Cores, Matrix, Write, multiply},
 };
@@ -46,14 +46,21 @@ struct Pair {
 }
 
 impl Adapter {
-    /// An adapter that changes nothing yet: `B` is zero, and `A` uniform in ±1/√inputs, which is what
-    /// PEFT's `kaiming_uniform_(a=√5)` comes to.
-    pub(super) fn new(lora: &Lora, layout: &Layout, random_seed: u64) -> Self {
+    /// An adapter that changes nothing yet, of the projections that lie `within`: `B` is zero, and `A`
+    /// uniform in ±1/√inputs, which is what PEFT's `kaiming_uniform_(a=√5)` comes to.
+    pub(super) fn new(
+        lora: &Lora,
+        layout: &Layout,
+        within: &Range<usize>,
+        random_seed: u64,
+    ) -> Self {
         let (mut pairs, mut data) = (Vec::new(), Vec::new());
         let mut random = ChaCha8Rng::seed_from_u64(random_seed);
         // The first streams shuffle epochs.
         random.set_stream(u64::MAX);
-        for projection in layout.tensors.iter().filter(|tensor| is_target(lora, &tensor.name)) {
+        let mut targets = layout.tensors.clone();
+        targets.retain(|tensor| within.contains(&tensor.at.start) && is_target(lora, &tensor.name));
+        for projection in targets {
             let start = data.len();
             let bound = 1.0 / (projection.columns as f32).sqrt();
             let values = (0..lora.rank * projection.columns)
@@ -62,7 +69,7 @@ impl Adapter {
             let a = start..data.len();
             data.resize(a.end + projection.rows * lora.rank, 0.0);
             let b = a.end..data.len();
-            pairs.push(Pair { projection: projection.clone(), a, b });
+            pairs.push(Pair { projection, a, b });
         }
         Self { lora: lora.clone(), pairs, data }
     }
@@ -111,6 +118,7 @@ impl Adapter {
                     "lora_alpha": self.lora.alpha,
                     "lora_dropout": 0.0,
                     "target_modules": self.lora.targets,
+                    "layers_to_transform": self.layers(),
                     "bias": "none",
                     "fan_in_fan_out": false,
                     "inference_mode": true,
@@ -127,6 +135,15 @@ impl Adapter {
             let views = self.matrices().into_iter().map(view).collect::<anyhow::Result<_>>()?;
             checkpoint::write_tensors(&partial.join("adapter_model.safetensors"), views)
         })
+    }
+
+    /// The layers that have an adapter, by their numbers from 0.
+    fn layers(&self) -> BTreeSet<usize> {
+        let number = |pair: &Pair| {
+            let (_, after) = pair.projection.name.split_once("layers.")?;
+            after.split_once('.')?.0.parse().ok()
+        };
+        self.pairs.iter().filter_map(number).collect()
     }
 
     /// Every matrix: its name in PEFT's layout, where it lies, rows and columns.

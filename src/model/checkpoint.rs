@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::Context;
@@ -16,7 +17,8 @@ use tokenizers::Tokenizer;
 
 use super::{
     chat::Chat,
-    config::{Config, Layout, Tensor},
+    config::Config,
+    layout::{Layout, Tensor},
     network::Weights,
 };
 
@@ -161,25 +163,18 @@ pub(super) fn load(directory: &Path) -> anyhow::Result<(Weights, Chat)> {
     let chat = Chat::new(tokenizer, template, begin, end)?.stopping_at(stops);
     let layout = Layout::new(&config);
     layout.ensure_fits().with_context(|| directory.display().to_string())?;
-    let mut data = vec![0.0; layout.len()];
     let files = weight_files(directory)?;
-    let mut open: BTreeMap<PathBuf, Shard> = BTreeMap::new();
+    let mut shards: BTreeMap<&Path, Shard> = BTreeMap::new();
     for tensor in &layout.tensors {
-        let file = match &files {
-            Files::One(path) => path,
-            Files::Sharded(map) => map
-                .get(&tensor.name)
-                .with_context(|| format!("{}: no tensor {}", directory.display(), tensor.name))?,
-        };
-        if !open.contains_key(file) {
-            open.insert(file.clone(), Shard::open(file)?);
-        }
-        if let Some(shard) = open.get_mut(file) {
-            shard
-                .read(tensor, &mut data[tensor.at.clone()])
-                .with_context(|| file.display().to_string())?;
+        let file = files.of(tensor, directory)?;
+        if !shards.contains_key(file) {
+            shards.insert(file, Shard::open(file)?);
         }
     }
+    let data = layout.filled(|tensor, target| {
+        let file = files.of(tensor, directory)?;
+        shards[file].read(tensor, target).with_context(|| file.display().to_string())
+    })?;
     Ok((Weights { config, layout, data, rounded: None }, chat))
 }
 
@@ -187,6 +182,18 @@ pub(super) fn load(directory: &Path) -> anyhow::Result<(Weights, Chat)> {
 enum Files {
     One(PathBuf),
     Sharded(BTreeMap<String, PathBuf>),
+}
+
+impl Files {
+    fn of(&self, tensor: &Tensor, directory: &Path) -> anyhow::Result<&Path> {
+        match self {
+            Self::One(path) => Ok(path),
+            Self::Sharded(map) => map
+                .get(&tensor.name)
+                .map(PathBuf::as_path)
+                .with_context(|| format!("{}: no tensor {}", directory.display(), tensor.name)),
+        }
+    }
 }
 
 fn weight_files(directory: &Path) -> anyhow::Result<Files> {
@@ -204,7 +211,7 @@ fn weight_files(directory: &Path) -> anyhow::Result<Files> {
 
 /// One safetensors file, read a tensor at a time so that memory holds the weights only once.
 struct Shard {
-    file: File,
+    file: Mutex<File>,
     start: u64,
     tensors: BTreeMap<String, TensorInfo>,
 }
@@ -231,18 +238,20 @@ impl Shard {
                 length >= needed,
                 "the file is cut short: {length} bytes, but its weights need {needed}"
             );
-            Ok(Self { file, start: 8 + size, tensors })
+            Ok(Self { file: Mutex::new(file), start: 8 + size, tensors })
         };
         open().with_context(|| format!("cannot read {}", path.display()))
     }
 
-    fn read(&mut self, tensor: &Tensor, target: &mut [f32]) -> anyhow::Result<()> {
+    fn read(&self, tensor: &Tensor, target: &mut [f32]) -> anyhow::Result<()> {
         let name = &tensor.name;
         let info = self.tensors.get(name).with_context(|| format!("no tensor {name}"))?;
         tensor.check_shape(name, &info.shape)?;
         let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
-        self.file.seek(SeekFrom::Start(self.start + info.data_offsets.0 as u64))?;
-        self.file.read_exact(&mut bytes)?;
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(self.start + info.data_offsets.0 as u64))?;
+        file.read_exact(&mut bytes)?;
+        drop(file);
         let pairs = bytes.chunks_exact(2).map(|pair| [pair[0], pair[1]]);
         match info.dtype {
             Dtype::F32 => {

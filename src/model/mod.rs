@@ -15,6 +15,7 @@ mod decode;
 mod family;
 mod fidelity;
 mod gguf;
+mod layout;
 mod memory;
 mod network;
 mod ops;
@@ -126,7 +127,7 @@ impl Model {
     pub fn round(&mut self, rounding: Option<Rounding>) {
         self.weights.rounded = None;
         if let Some(rounding) = rounding {
-            self.weights.round(rounding.format(), false);
+            self.weights.round(rounding.format(), |_| true);
         }
     }
 

@@ -248,6 +248,7 @@ method = "choice"
         );
         check("epochs = 1", &format!("{lora}rank = 8\ntargets = [\"q\"]"), "unknown variant `q`");
         check("epochs = 1", &format!("{lora}rank = 8\ntargets = []"), "at least one projection");
+        check("epochs = 1", "epochs = 1\nlast_layers = 0", "finetune.last_layers = 0: must be");
         check("epochs = 1", "epochs = 1\nheld_out = 3200", "held_out = 3200 leaves none of");
         check(
             "epochs = 1",

@@ -38,7 +38,10 @@ pub struct Finetune {
     /// Seed pairs that nothing is learned from; the loss on them is measured.
     #[serde(default)]
     pub held_out: usize,
-    /// Trains a low-rank adapter in place of all weights.
+    /// Trains so many layers, counted from the last, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_layers: Option<usize>,
+    /// Trains a low-rank adapter in place of the weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lora: Option<Lora>,
 }
@@ -101,8 +104,12 @@ impl Projection {
 }
 
 impl Finetune {
-    /// What serde cannot say of an adapter.
+    /// What serde cannot say of what is trained.
     pub(super) fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.last_layers != Some(0),
+            "finetune.last_layers = 0: must be at least 1; leave it out to train all weights"
+        );
         let Some(Lora { rank, alpha, targets }) = &self.lora else { return Ok(()) };
         anyhow::ensure!(*rank > 0, "finetune.lora.rank = 0: must be at least 1");
         anyhow::ensure!(

@@ -216,9 +216,12 @@ fn provenance(run: &Run) -> Vec<Block> {
     if let [Some(models), Some(training)] =
         ["models", "training"].map(|of| provenance.products.get(of))
     {
+        let finetune = &run.recipe.finetune;
+        let is_partial = finetune.lora.is_some() || finetune.last_layers.is_some();
         items.push(format!(
-            "Products on this device: {} to answer, rate and judge, {} to train",
+            "Products on this device: {} to answer, rate and judge{}, {} to train",
             words::visible(models),
+            if is_partial { " and with what a training leaves as it is" } else { "" },
             words::visible(training)
         ));
     }

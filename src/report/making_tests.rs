@@ -1,5 +1,11 @@
 //! What reports say of how the models were made.
-use super::{fabricated::Kind, tests::built};
+use std::fs;
+
+use super::{
+    build,
+    fabricated::{self, Kind},
+    tests::built,
+};
 
 #[test]
 fn the_json_says_how_models_were_made() {
@@ -88,7 +94,17 @@ fn what_other_readers_would_choose_and_how_varied_instructions_are() {
 
 #[test]
 fn the_page_says_how_its_models_multiplied() {
-    let text = built(Kind::default(), "report.md");
-    let expected = "Products on this device: int8 to answer, rate and judge, f32 to train";
-    assert!(text.contains(expected), "{text}");
+    let run = fabricated::run(Kind::default());
+    let has = |expected: &str| {
+        build(run.path()).unwrap();
+        let text = fs::read_to_string(run.path().join("report/report.md")).unwrap();
+        assert!(text.contains(expected), "{text}");
+    };
+    has("Products on this device: int8 to answer, rate and judge, f32 to train");
+    let recipe = run.path().join("recipe.toml");
+    let text = fs::read_to_string(&recipe).unwrap();
+    let lora = "[finetune.lora]\nrank = 8\nalpha = 16.0\n\n[augment]";
+    fs::write(&recipe, text.replace("[augment]", lora)).unwrap();
+    has("int8 to answer, rate and judge and with what a training leaves as it is, f32 to train");
+    has("adapters (LoRA) of rank 8, counted 2 times, of q");
 }

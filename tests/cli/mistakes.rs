@@ -25,7 +25,7 @@ fn an_unknown_key_is_named_with_its_line() {
        |
     25 | epoch = 1
        | ^^^^^
-    unknown field `epoch`, expected one of `epochs`, `batch_size`, `learning_rate`, `final_learning_rate`, `weight_decay`, `gradient_clip`, `products`, `max_tokens`, `dropout`, `held_out`, `lora`
+    unknown field `epoch`, expected one of `epochs`, `batch_size`, `learning_rate`, `final_learning_rate`, `weight_decay`, `gradient_clip`, `products`, `max_tokens`, `dropout`, `held_out`, `last_layers`, `lora`
     ");
     assert!(!workplace.path("runs").exists());
 }

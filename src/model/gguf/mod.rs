@@ -2,18 +2,24 @@
 mod sentence_piece;
 mod tokenizer;
 
-use std::{fs::File, io::BufReader, path::Path};
+use std::{
+    fs::File,
+    io::BufReader,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::Context;
 use candle_core::{
-    Device,
+    Device, Storage,
     quantized::gguf_file::{Content, Value},
 };
 
 use super::{
     chat::Chat,
-    config::{Config, Layout},
+    config::Config,
     family::{Architecture, Family, every_nth},
+    layout::Layout,
     network::Weights,
     rotary::{Scaling, frequencies},
 };
@@ -26,7 +32,7 @@ pub(super) fn load(path: &Path) -> anyhow::Result<(Weights, Chat)> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let length = file.metadata()?.len();
     let mut reader = BufReader::new(file);
-    let load = || -> anyhow::Result<(Weights, Chat)> {
+    let load = move || -> anyhow::Result<(Weights, Chat)> {
         let content = Content::read(&mut reader)
             .context("not a GGUF file, or its head is damaged; delete it and run again")?;
         let end = content.tensor_infos.values().map(|info| {
@@ -43,25 +49,27 @@ pub(super) fn load(path: &Path) -> anyhow::Result<(Weights, Chat)> {
         let chat = chat(&content)?;
         let layout = Layout::new(&config);
         layout.ensure_fits()?;
-        let mut data = vec![0.0; layout.len()];
-        for tensor in &layout.tensors {
+        let reader = Mutex::new(reader);
+        let data = layout.filled(|tensor, target| {
             let name = gguf_name(&tensor.name)?;
-            let read = content
-                .tensor(&mut reader, &name, &Device::Cpu)
-                .with_context(|| format!("no tensor {name}"))?;
+            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            let read = content.tensor(&mut *reader, &name, &Device::Cpu);
+            drop(reader);
+            let read = read.with_context(|| format!("no tensor {name}"))?;
             tensor.check_shape(&name, read.shape().dims())?;
-            let values = read.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
-            let target = &mut data[tensor.at.clone()];
+            let values = read.dequantize(&Device::Cpu)?;
+            let (storage, _) = values.storage_and_layout();
+            let Storage::Cpu(values) = &*storage else { anyhow::bail!("{name} is not in memory") };
+            let values = values.as_slice::<f32>()?;
             if is_in_pairs(config.family.architecture, &tensor.name) {
-                halves_from_pairs(&values, target, config.head_size, tensor.columns);
+                halves_from_pairs(values, target, config.head_size, tensor.columns);
             } else {
-                target.copy_from_slice(&values);
+                target.copy_from_slice(values);
             }
-            tensor.check_values(&name, target)?;
-        }
+            tensor.check_values(&name, target)
+        })?;
         Ok((Weights { config, layout, data, rounded: None }, chat))
     };
-    let mut load = load;
     load().with_context(|| path.display().to_string())
 }
 

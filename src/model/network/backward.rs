@@ -1,4 +1,5 @@
-//! The backward pass, layer by layer, from what the forward pass kept.
+//! The backward pass, layer by layer, from what the forward pass kept; it ends where nothing earlier is
+//! trained.
 use super::{
     Packed, Pass, Weights,
     before::Gathered,
@@ -39,14 +40,11 @@ impl Pass {
             &mut back.stream,
             gradient,
         );
-        for index in (0..layout.layers.len()).rev() {
-            self.through_feed_forward(index, weights, packed, gradient);
-            self.through_attention(index, weights, packed, gradient);
+        for kept in (0..self.kept.len()).rev() {
+            self.through_feed_forward(kept, weights, packed, gradient);
+            self.through_attention(kept, weights, packed, gradient);
         }
-        if self.overlay.adapter.is_some() {
-            return;
-        }
-        let embedding = &mut gradient[layout.embedding.clone()];
+        let Some(embedding) = self.overlay.gradient_of(&layout.embedding, gradient) else { return };
         for (row, &id) in self.backward.stream.chunks_exact(hidden).zip(&packed.ids) {
             let target = &mut embedding[id as usize * hidden..][..hidden];
             for (target, value) in target.iter_mut().zip(row) {
@@ -55,16 +53,17 @@ impl Pass {
         }
     }
 
-    /// From the gradient of a layer's output, in `stream`, to that of its middle, in place.
+    /// From the gradient of a kept layer's output, in `stream`, to that of its middle, in place.
     fn through_feed_forward(
         &mut self,
-        index: usize,
+        kept: usize,
         weights: &Weights,
         packed: &Packed,
         gradient: &mut [f32],
     ) {
         let (hidden, wide) = (weights.config.hidden_size, weights.config.intermediate_size);
-        let (state, layer) = (&self.layers[index], &weights.layout.layers[index]);
+        let index = weights.config.layers - self.kept.len() + kept;
+        let (state, layer) = (&self.kept[kept], &weights.layout.layers[index]);
         let (back, overlay) = (&mut self.backward, &self.overlay);
         self.activated.resize(state.gate.len(), 0.0);
         swiglu(&state.gate, &state.up, &mut self.activated);
@@ -91,16 +90,17 @@ impl Pass {
         );
     }
 
-    /// From the gradient of a layer's middle, in `stream`, to that of its input, in place.
+    /// From the gradient of a kept layer's middle, in `stream`, to that of its input, in place.
     fn through_attention(
         &mut self,
-        index: usize,
+        kept: usize,
         weights: &Weights,
         packed: &Packed,
         gradient: &mut [f32],
     ) {
         let config = &weights.config;
-        let (state, layer) = (&self.layers[index], &weights.layout.layers[index]);
+        let index = weights.config.layers - self.kept.len() + kept;
+        let (state, layer) = (&self.kept[kept], &weights.layout.layers[index]);
         let (back, overlay) = (&mut self.backward, &self.overlay);
         let Some((_, rotation)) = &self.rotation else { return };
         let (hidden, query_width) = (config.hidden_size, config.heads * config.head_size);

@@ -14,7 +14,8 @@ use std::ops::Range;
 
 use super::{
     attention::{self, attend},
-    config::{Config, Layout},
+    config::Config,
+    layout::Layout,
     ops::{Rotation, rms_norm, swiglu},
 };
 
@@ -73,10 +74,10 @@ pub(super) struct LayerState {
 /// The memory of a forward (and backward) pass.
 #[derive(Debug)]
 pub(super) struct Pass {
-    /// One for each layer, or one for all of a pass that only goes forward.
-    layers: Vec<LayerState>,
-    /// Then nothing is kept that only the backward pass reads.
-    forward_only: bool,
+    /// Of the last layers, as many as the backward pass goes through: one for each.
+    kept: Vec<LayerState>,
+    /// Of the layers before them, one after the other; what only the backward pass reads is not in it.
+    passing: LayerState,
     /// The residual stream, and after the last layer its value before the final norm.
     stream: Vec<f32>,
     final_scale: Vec<f32>,
@@ -96,33 +97,38 @@ pub(super) struct Pass {
 impl Pass {
     /// Memory for passes that only go forward.
     pub(super) fn forward_only() -> Self {
-        Self { forward_only: true, ..Self::with_layers(1) }
+        Self::back_through(0, 0..0)
     }
 
-    /// Memory for passes that go back as well.
-    pub(super) fn training(config: &Config) -> Self {
-        Self::with_layers(config.layers)
+    /// Memory for passes that go back as well, to the gradients of all weights, or of the last layers
+    /// alone.
+    pub(super) fn training(config: &Config, last_layers: Option<usize>) -> Self {
+        let layout = Layout::new(config);
+        match last_layers {
+            Some(layers) => Self::back_through(layers, layout.last_layers(layers)),
+            None => Self::back_through(config.layers, 0..layout.len()),
+        }
     }
 
-    /// Bytes that a pass over so many tokens holds, forward and back.
-    pub(super) fn training_bytes(config: &Config, tokens: usize) -> usize {
+    /// Bytes that a pass over so many tokens holds, forward and back through so many layers.
+    pub(super) fn training_bytes(config: &Config, layers: usize, tokens: usize) -> usize {
         let widths = LayerState::default().buffers(config).map(|(_, width)| width);
         // What has no layer of its own, the gradients above all, comes to about two layers more.
-        let activations = tokens * widths.iter().sum::<usize>() * (config.layers + 2);
+        let activations = tokens * widths.iter().sum::<usize>() * (layers + 2);
         4 * (activations + output::ROWS * config.vocabulary)
     }
 
-    fn with_layers(layers: usize) -> Self {
+    fn back_through(layers: usize, trained: Range<usize>) -> Self {
         Self {
-            layers: (0..layers).map(|_| LayerState::default()).collect(),
-            forward_only: false,
+            kept: (0..layers).map(|_| LayerState::default()).collect(),
+            passing: LayerState::default(),
             stream: Vec::new(),
             final_scale: Vec::new(),
             hidden: Vec::new(),
             activated: Vec::new(),
             attention: attention::Scratch::default(),
             gathered: Gathered::default(),
-            overlay: Overlay::default(),
+            overlay: Overlay::of(trained),
             branch: Vec::new(),
             backward: Backward::default(),
             rotation: None,
@@ -158,16 +164,20 @@ impl Pass {
         let spans = packed.spans();
         // Or a reply would depend on whether its beginning was shared.
         debug_assert!(
-            !self.forward_only
+            !self.kept.is_empty()
                 || packed.sequences.iter().zip(&spans).all(|(sequence, span)| {
                     (span.len() - sequence.len()).is_multiple_of(attention::BLOCK)
                 }),
             "what a sequence goes on from is no whole blocks"
         );
         for (index, layout) in weights.layout.layers.iter().enumerate() {
-            let state = &mut self.layers[if self.forward_only { 0 } else { index }];
+            let kept = (index + self.kept.len()).checked_sub(config.layers);
+            let state = match kept {
+                Some(kept) => &mut self.kept[kept],
+                None => &mut self.passing,
+            };
             state.resize(tokens, config);
-            if !self.forward_only {
+            if kept.is_some() {
                 state.input.copy_from_slice(&self.stream);
             }
             let part = |at: &Range<usize>| &weights.data[at.clone()];
@@ -204,7 +214,7 @@ impl Pass {
             self.overlay.adapt(&layout.attention_output, &state.attended, y);
             let place = Place { layer: index, branch: Branch::Attention };
             self.overlay.join(place, packed, &mut self.branch, &mut self.stream);
-            if !self.forward_only {
+            if kept.is_some() {
                 state.middle.copy_from_slice(&self.stream);
             }
             rms_norm(

@@ -18,7 +18,7 @@ impl Pass {
     }
 
     /// Adds to `gradient` that of `scale * Σ loss`; returns the losses. It is the gradient of the
-    /// weights, or with an adapter that of its matrices.
+    /// weights that are trained, or with an adapter that of its matrices.
     pub(in crate::model) fn losses_backward(
         &mut self,
         weights: &Weights,
@@ -72,7 +72,7 @@ impl Pass {
             if let Some((_, gradient)) = &mut gradient {
                 drows.resize(rows.len(), 0.0);
                 weights.input_gradient(matrix, logits, &mut drows, hidden, Write::Replace);
-                if self.overlay.adapter.is_none() {
+                if let Some(gradient) = self.overlay.gradient_of(matrix, gradient) {
                     weights.weight_gradient(matrix, logits, &rows, gradient, hidden);
                 }
                 for (&(row, _), drow) in labels.iter().zip(drows.chunks_exact(hidden)) {

@@ -1,5 +1,4 @@
-//! What a training lays over the weights: an adapter, and dropout. Without one of them, nothing here
-//! does anything.
+//! What a training lays over the weights, an adapter and dropout, and which of the weights it moves.
 use std::ops::Range;
 
 use super::{
@@ -14,14 +13,39 @@ use crate::model::{
     },
 };
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::model) struct Overlay {
+    /// Where the weights lie that are trained: gradients are of them, in their order.
+    trained: Range<usize>,
     /// With an adapter, gradients are those of its matrices, and the weights have none.
     pub(in crate::model) adapter: Option<Adapter>,
     pub(in crate::model) dropout: Option<Dropout>,
 }
 
 impl Overlay {
+    pub(super) fn of(trained: Range<usize>) -> Self {
+        Self { trained, adapter: None, dropout: None }
+    }
+
+    /// The weights that are trained: none with an adapter.
+    pub(in crate::model) fn trained(&self) -> Range<usize> {
+        match self.adapter {
+            Some(_) => 0..0,
+            None => self.trained.clone(),
+        }
+    }
+
+    /// The part of the gradient that is of the weights at `at`, if they are trained.
+    pub(super) fn gradient_of<'a>(
+        &self,
+        at: &Range<usize>,
+        gradient: &'a mut [f32],
+    ) -> Option<&'a mut [f32]> {
+        let trained = self.trained();
+        let within = trained.start <= at.start && at.end <= trained.end;
+        within.then(|| &mut gradient[at.start - trained.start..at.end - trained.start])
+    }
+
     /// Adds the adapter's share to `y = x Wᵀ`, whose weights lie at `at`.
     pub(super) fn adapt(&self, at: &Range<usize>, x: &[f32], y: &mut [f32]) {
         let Some((adapter, [a, b])) = self.pair(at) else { return };
@@ -91,7 +115,7 @@ impl Overlay {
         gradient: &mut [f32],
     ) {
         weights.input_gradient(at, dy, dx, inputs, write);
-        if self.adapter.is_none() {
+        if let Some(gradient) = self.gradient_of(at, gradient) {
             weights.weight_gradient(at, dy, x, gradient, inputs);
         }
         let Some((adapter, [a, b])) = self.pair(at) else { return };
@@ -119,7 +143,7 @@ impl Overlay {
         dx: &mut [f32],
         gradient: &mut [f32],
     ) {
-        let dweight = self.adapter.is_none().then(|| &mut gradient[at.clone()]);
+        let dweight = self.gradient_of(at, gradient);
         rms_norm_backward(x, &weights.data[at.clone()], inverse_rms, dy, dx, dweight);
     }
 

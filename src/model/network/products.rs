@@ -1,6 +1,9 @@
 //! The products of a pass with a model's matrices: by their `f32`, or rounded where the processor is
 //! faster so.
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    ops::Range,
+};
 
 use super::Weights;
 use crate::model::ops::{
@@ -9,37 +12,45 @@ use crate::model::ops::{
 };
 
 /// A model's matrices, rounded and laid out for products. They do not follow a change of the weights.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::model) struct Rounded {
     /// By the place of the matrix in the arena.
     forward: HashMap<usize, PackedMatrix>,
-    /// The same for products with the transpose; empty where nothing is trained.
+    /// For products with the transpose, of gradients, by which those of weights are made rounded, too.
     backward: HashMap<usize, PackedMatrix>,
 }
 
 impl Weights {
-    /// Rounds the matrices for the products that follow: with `backward`, for gradients too, which takes
-    /// bf16.
-    pub(in crate::model) fn round(&mut self, format: Format, backward: bool) {
-        // What was laid out before is filled anew: fresh memory is dear.
-        let empty = || Rounded { forward: HashMap::new(), backward: HashMap::new() };
-        let mut rounded = self.rounded.take().unwrap_or_else(empty);
-        for (at, inputs) in self.matrices() {
+    /// Rounds the matrices that lie `within`, as they are now, for the forward products that follow.
+    pub(in crate::model) fn round(
+        &mut self,
+        format: Format,
+        within: impl Fn(&Range<usize>) -> bool,
+    ) {
+        let mut rounded = self.rounded.take().unwrap_or_default();
+        for (at, inputs) in self.matrices().into_iter().filter(|(at, _)| within(at)) {
             let matrix = &self.data[at.clone()];
-            match rounded.forward.get_mut(&at.start) {
-                Some(known) => known.fill(matrix),
-                None => {
-                    let fresh = PackedMatrix::new(matrix, inputs, format);
-                    rounded.forward.insert(at.start, fresh);
+            // What was laid out before is filled anew: fresh memory is dear.
+            match rounded.forward.entry(at.start) {
+                Entry::Occupied(mut known) => known.get_mut().fill(matrix),
+                Entry::Vacant(place) => {
+                    place.insert(PackedMatrix::new(matrix, inputs, format));
                 }
             }
-            match rounded.backward.get_mut(&at.start) {
-                Some(known) => known.fill_transposed(matrix),
-                None if backward => {
-                    let fresh = PackedMatrix::transposed(matrix, inputs);
-                    rounded.backward.insert(at.start, fresh);
+        }
+        self.rounded = Some(rounded);
+    }
+
+    /// The same for the products of gradients, which take bf16.
+    pub(in crate::model) fn round_backward(&mut self, within: impl Fn(&Range<usize>) -> bool) {
+        let mut rounded = self.rounded.take().unwrap_or_default();
+        for (at, inputs) in self.matrices().into_iter().filter(|(at, _)| within(at)) {
+            let matrix = &self.data[at.clone()];
+            match rounded.backward.entry(at.start) {
+                Entry::Occupied(mut known) => known.get_mut().fill_transposed(matrix),
+                Entry::Vacant(place) => {
+                    place.insert(PackedMatrix::transposed(matrix, inputs));
                 }
-                None => {}
             }
         }
         self.rounded = Some(rounded);
@@ -60,7 +71,8 @@ impl Weights {
         }
     }
 
-    /// `y = x Wᵀ` with several matrices of as many inputs, whose rows are rounded once.
+    /// `y = x Wᵀ` with several matrices of as many inputs, all of them rounded or none; the rows of `x`
+    /// are rounded once.
     pub(in crate::model) fn linear_all<const N: usize>(
         &self,
         at: [&Range<usize>; N],
@@ -68,7 +80,8 @@ impl Weights {
         y: [&mut [f32]; N],
         inputs: usize,
     ) {
-        let Some(rounded) = &self.rounded else {
+        let rounded = self.rounded.as_ref().filter(|r| r.forward.contains_key(&at[0].start));
+        let Some(rounded) = rounded else {
             for (at, y) in at.into_iter().zip(y) {
                 linear(x, &self.data[at.clone()], y, inputs, Write::Replace);
             }
@@ -92,7 +105,7 @@ impl Weights {
         }
     }
 
-    /// `dW += dyᵀ x`, into the gradient of the whole arena.
+    /// `dW += dyᵀ x`, of the matrix at a place of the arena.
     pub(super) fn weight_gradient(
         &self,
         at: &Range<usize>,
@@ -101,11 +114,10 @@ impl Weights {
         gradient: &mut [f32],
         inputs: usize,
     ) {
-        let target = &mut gradient[at.clone()];
         let rounded = self.rounded.as_ref();
         match rounded.is_some_and(|rounded| rounded.backward.contains_key(&at.start)) {
-            true => weight_gradient(dy, x, target, inputs),
-            false => linear_weight_gradient(dy, x, target, inputs),
+            true => weight_gradient(dy, x, gradient, inputs),
+            false => linear_weight_gradient(dy, x, gradient, inputs),
         }
     }
 

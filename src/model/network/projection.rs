@@ -89,7 +89,7 @@ mod tests {
         for mut weights in trained.filter(|w| w.config.family.check_training().is_ok()) {
             let tensors = weights.layout.tensors.iter();
             let parts: Vec<_> = tensors.map(|t| (t.name.clone(), t.at.clone())).collect();
-            let mut pass = Pass::training(&weights.config);
+            let mut pass = Pass::training(&weights.config, None);
             check_gradients(&mut weights, &mut pass, &parts);
         }
     }

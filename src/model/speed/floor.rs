@@ -65,7 +65,7 @@ fn bytes(rounding: Option<Rounding>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::config::{Layout, smollm2};
+    use crate::model::{config::smollm2, layout::Layout};
 
     #[test]
     fn the_floors_of_smollm2_follow_from_its_shape() {

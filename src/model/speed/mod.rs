@@ -152,6 +152,8 @@ impl Model {
         let training = Training {
             schedule,
             lora: None,
+            last_layers: None,
+            frozen: None,
             dropout: 0.0,
             held_out: &[],
             examples: &examples,

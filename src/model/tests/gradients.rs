@@ -15,7 +15,7 @@ fn every_gradient_equals_finite_differences() {
         let mut weights = weights(&Config { tied, ..CONFIG });
         let tensors = weights.layout.tensors.iter();
         let parts: Vec<_> = tensors.map(|t| (t.name.clone(), t.at.clone())).collect();
-        let mut pass = Pass::training(&weights.config);
+        let mut pass = Pass::training(&weights.config, None);
         check_gradients(&mut weights, &mut pass, &parts);
     }
 }
@@ -82,7 +82,7 @@ fn packed_sequences_do_not_see_each_other() {
     together.forward(&weights, &packed(&sequences), |_, _| {});
     let mut start = 0;
     for ids in sequences {
-        let mut alone = Pass::training(&CONFIG);
+        let mut alone = Pass::training(&CONFIG, None);
         alone.forward(&weights, &packed(std::slice::from_ref(&ids)), |_, _| {});
         let rows = start * CONFIG.hidden_size..(start + ids.len()) * CONFIG.hidden_size;
         assert!(alone.hidden == together.hidden[rows]);
@@ -98,9 +98,10 @@ fn rounded_products_change_losses_and_gradients_little() {
     let run = |rounded: bool| {
         let mut weights = weights(&CONFIG);
         if rounded {
-            weights.round(ops::Format::Bf16, true);
+            weights.round(ops::Format::Bf16, |_| true);
+            weights.round_backward(|_| true);
         }
-        let mut pass = Pass::training(&CONFIG);
+        let mut pass = Pass::training(&CONFIG, None);
         let mut gradient = vec![0.0; weights.data.len()];
         pass.forward(&weights, &packed, |_, _| {});
         let losses = pass.losses_backward(&weights, &packed, &labels, 1.0, &mut gradient);

@@ -3,7 +3,7 @@ mod checkpoint;
 mod decoding;
 mod gradients;
 
-use super::{config::Layout, *};
+use super::{layout::Layout, *};
 
 pub(super) use decoding::generate;
 pub(super) use gradients::check_gradients;

@@ -2,6 +2,7 @@
 //! training goes on to the same weights, bit for bit.
 mod optimiser;
 mod parts;
+mod rounding;
 mod schedule;
 mod state;
 
@@ -14,12 +15,12 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    Model,
+    Model, Rounding,
     adapter::{Adapter, Lora},
     chat::Example,
+    config::Config,
     memory,
     network::{Dropout, Pass, Weights},
-    ops::Format,
 };
 use crate::record::TrainingStep;
 
@@ -33,8 +34,13 @@ use state::{read_state, write_state};
 /// A finetuning that can be killed.
 pub struct Training<'a> {
     pub schedule: Schedule,
-    /// Trains an adapter in place of all weights.
+    /// Trains an adapter in place of the weights.
     pub lora: Option<Lora>,
+    /// Trains so many layers, counted from the last, and leaves the others, the embedding, the output
+    /// layer and the last norm as they are; with `lora`, an adapter of so many layers.
+    pub last_layers: Option<usize>,
+    /// How the matrices that stay as they are multiply on the way forward: such as all with `lora`.
+    pub frozen: Option<Rounding>,
     /// Share of the numbers of each layer's two branches that is dropped before they are added to the
     /// residual stream.
     pub dropout: f64,
@@ -42,7 +48,8 @@ pub struct Training<'a> {
     /// Examples that nothing is learned from: their loss says whether the model learns more than the
     /// others by heart.
     pub held_out: &'a [Example],
-    /// Whether products are of bf16: faster on some processors, and coarser.
+    /// Whether other products, those of gradients above all, are of bf16: faster on some processors, and
+    /// coarser.
     pub rounded: bool,
     /// Where the state goes while the training is under way.
     pub state: PathBuf,
@@ -67,24 +74,27 @@ impl Training<'_> {
     ) -> anyhow::Result<Option<Adapter>> {
         let (schedule, weights) = (&self.schedule, &mut model.weights);
         weights.config.family.check_training()?;
+        self.check_layers(&weights.config)?;
         let batches = schedule.batches(self.examples.len());
         let fingerprint = self.fingerprint(weights);
-        let mut pass = Pass::training(&weights.config);
+        let mut pass = Pass::training(&weights.config, self.last_layers);
         let lora = self.lora.as_ref();
-        pass.overlay.adapter =
-            lora.map(|lora| Adapter::new(lora, &weights.layout, schedule.random_seed));
+        pass.overlay.adapter = lora.map(|lora| {
+            Adapter::new(lora, &weights.layout, &pass.overlay.trained(), schedule.random_seed)
+        });
         let decayed = decayed(weights, &pass);
         let length = trained(weights, &mut pass).len();
         memory::ensure_free(
             self.memory(weights, length),
             "training, besides the weights,",
-            "train an adapter (finetune.lora), cut longer examples (finetune.max_tokens), or take a smaller model",
+            "train an adapter (finetune.lora) or fewer layers (finetune.last_layers), cut longer examples (finetune.max_tokens), or take a smaller model",
         )?;
         let (mut optimiser, mut gradient) = (Optimiser::new(length), vec![0.0; length]);
         let values = trained(weights, &mut pass);
         let first = read_state(&self.state, &fingerprint, values, &mut optimiser)?;
         let (mut saved, mut kept) = (Instant::now(), first);
-        self.round(weights);
+        let at = pass.overlay.trained();
+        self.round_all(weights, &at);
         for (index, batch) in batches.iter().enumerate().skip(first) {
             let held_out_before = match index {
                 0 => self.held_out_loss(weights, &mut pass),
@@ -105,10 +115,7 @@ impl Training<'_> {
             let learning = schedule.learning_rate(index, batches.len());
             let rates = Rates { learning, decay: schedule.weight_decay };
             optimiser.step(trained(weights, &mut pass), &decayed, &gradient, clip, rates);
-            // What an adapter is laid over stays as it is.
-            if self.lora.is_none() {
-                self.round(weights);
-            }
+            self.round(weights, &at);
             let seconds = began.elapsed().as_secs_f64();
             let held_out_after = match schedule.ends_epoch(index, self.examples.len()) {
                 true => self.held_out_loss(weights, &mut pass),
@@ -143,22 +150,29 @@ impl Training<'_> {
         Ok(adapter)
     }
 
+    /// # Errors
+    /// When the model does not have so many layers.
+    fn check_layers(&self, config: &Config) -> anyhow::Result<()> {
+        let Some(layers) = self.last_layers else { return Ok(()) };
+        anyhow::ensure!(
+            (1..=config.layers).contains(&layers),
+            "finetune.last_layers = {layers}, and the model has {} layers: name 1 to {0}, or leave the key out to train all weights",
+            config.layers
+        );
+        Ok(())
+    }
+
     /// Bytes that a training of so many numbers takes besides the weights: for each number a gradient and
-    /// two moments, what the longest pass holds, and the matrices once more where they are rounded, 16
-    /// bits for each direction.
+    /// two moments, what the longest pass holds, and the matrices once more where they are rounded, at most
+    /// 16 bits for each direction.
     fn memory(&self, weights: &Weights, trained: usize) -> usize {
         let lengths = self.examples.iter().chain(self.held_out).map(|example| example.ids.len());
         let all = lengths.clone().sum::<usize>();
         let longest = lengths.max().unwrap_or(0).max(TOKENS_AT_ONCE.min(all));
-        let rounded = if self.rounded { 4 * weights.data.len() } else { 0 };
-        12 * trained + Pass::training_bytes(&weights.config, longest) + rounded
-    }
-
-    /// Has the products that follow use the weights as they are now.
-    fn round(&self, weights: &mut Weights) {
-        if self.rounded {
-            weights.round(Format::Bf16, true);
-        }
+        let forward = 2 * usize::from(self.rounded || self.frozen.is_some());
+        let rounded = (forward + 2 * usize::from(self.rounded)) * weights.data.len();
+        let layers = self.last_layers.unwrap_or(weights.config.layers);
+        12 * trained + Pass::training_bytes(&weights.config, layers, longest) + rounded
     }
 
     /// Mean loss of a learned token of the batch, with its gradient.
@@ -227,7 +241,8 @@ impl Training<'_> {
     /// Identifies the training that a state belongs to.
     fn fingerprint(&self, weights: &Weights) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
-        let settings = (&self.schedule, &self.lora, self.dropout, self.rounded);
+        let layers = (self.last_layers, self.frozen);
+        let settings = (&self.schedule, &self.lora, layers, self.dropout, self.rounded);
         hasher.update(format!("{settings:?}").as_bytes());
         for example in self.examples {
             hasher.update(&(example.ids.len() as u64).to_le_bytes());
@@ -239,11 +254,12 @@ impl Training<'_> {
     }
 }
 
-/// The numbers that a training moves: an adapter's, or all weights.
+/// The numbers that a training moves: an adapter's, or weights.
 pub(super) fn trained<'a>(weights: &'a mut Weights, pass: &'a mut Pass) -> &'a mut [f32] {
+    let at = pass.overlay.trained();
     match &mut pass.overlay.adapter {
         Some(adapter) => &mut adapter.data,
-        None => &mut weights.data,
+        None => &mut weights.data[at],
     }
 }
 
@@ -252,8 +268,11 @@ fn decayed(weights: &Weights, pass: &Pass) -> Vec<(Range<usize>, bool)> {
     match &pass.overlay.adapter {
         Some(adapter) => vec![(0..adapter.data.len(), true)],
         None => {
+            let trained = pass.overlay.trained();
             let tensors = weights.layout.tensors.iter();
-            tensors.map(|tensor| (tensor.at.clone(), !tensor.is_norm)).collect()
+            let tensors = tensors.filter(|tensor| trained.contains(&tensor.at.start));
+            let place = |at: &Range<usize>| at.start - trained.start..at.end - trained.start;
+            tensors.map(|tensor| (place(&tensor.at), !tensor.is_norm)).collect()
         }
     }
 }

@@ -100,7 +100,7 @@ pub(in crate::model) mod tests {
         let examples: Vec<&Example> = examples.iter().collect();
         let run = |part: &Part| {
             let mut gradient = vec![0.0; weights.data.len()];
-            let mut pass = Pass::training(&CONFIG);
+            let mut pass = Pass::training(&CONFIG, None);
             pass.forward(&weights, &part.packed, |_, _| {});
             let losses =
                 pass.losses_backward(&weights, &part.packed, &part.labels, 1.0, &mut gradient);

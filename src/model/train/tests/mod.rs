@@ -1,4 +1,5 @@
 //! Trainings of the tiny model of `model::tests`.
+mod last_layers;
 mod overlay;
 
 use std::{fs, path::Path};
@@ -22,6 +23,8 @@ fn training<'a>(examples: &'a [Example], state: &Path) -> Training<'a> {
     Training {
         schedule,
         lora: None,
+        last_layers: None,
+        frozen: None,
         dropout: 0.0,
         examples,
         held_out: &[],
@@ -63,7 +66,7 @@ fn a_few_examples_are_learned_by_heart() {
 
 #[test]
 fn a_batch_that_is_cut_up_has_the_gradient_of_the_whole() {
-    let (weights, mut pass) = (weights(&CONFIG), Pass::training(&CONFIG));
+    let (weights, mut pass) = (weights(&CONFIG), Pass::training(&CONFIG, None));
     let length = TOKENS_AT_ONCE / 3;
     let example = |seed: u32| Example {
         ids: sequence(seed, length),
@@ -190,8 +193,8 @@ fn held_out_examples_are_measured_and_not_learned_from() {
         };
         training.run(&mut trained, seen).unwrap();
         let of = |weights: &mut Weights| {
-            training.round(weights);
-            training.held_out_loss(weights, &mut Pass::training(&CONFIG))
+            training.round_all(weights, &(0..weights.data.len()));
+            training.held_out_loss(weights, &mut Pass::training(&CONFIG, None))
         };
         let [first, last] = [of(&mut model().weights), of(&mut trained.weights)];
         (trained.weights.data, losses, [first, last])
@@ -235,7 +238,7 @@ fn a_training_whose_loss_is_no_number_stops_and_keeps_its_last_state() {
 #[test]
 fn norms_are_not_decayed() {
     let weights = weights(&CONFIG);
-    let decayed = decayed(&weights, &Pass::training(&CONFIG));
+    let decayed = decayed(&weights, &Pass::training(&CONFIG, None));
     let tensors = weights.layout.tensors.iter().map(|tensor| tensor.name.contains("norm"));
     assert!(decayed.iter().zip(tensors).all(|((_, decayed), is_norm)| *decayed != is_norm));
     let ones = vec![1.0; weights.data.len()];

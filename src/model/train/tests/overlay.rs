@@ -11,9 +11,14 @@ fn lora(targets: &[&str]) -> Lora {
 const ALL: [&str; 7] =
     ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
+fn new_adapter(lora: &Lora) -> Adapter {
+    let layout = weights(&CONFIG).layout;
+    Adapter::new(lora, &layout, &(0..layout.len()), 5)
+}
+
 /// An adapter as it may be after some training, with no zeros left.
 fn adapter(targets: &[&str]) -> Adapter {
-    let mut adapter = Adapter::new(&lora(targets), &weights(&CONFIG).layout, 5);
+    let mut adapter = new_adapter(&lora(targets));
     for (index, value) in adapter.data.iter_mut().enumerate() {
         *value += 0.2 * ((index * 7919 % 1009) as f32 / 504.5 - 1.0);
     }
@@ -31,7 +36,7 @@ fn named(adapter: &Adapter) -> Vec<(String, Range<usize>)> {
 #[test]
 fn gradients_of_adapters_and_through_dropout_equal_finite_differences() {
     for (targets, rate) in [(&ALL[..], 0.0), (&ALL, 0.3), (&["v_proj", "down_proj"], 0.3)] {
-        let (mut weights, mut pass) = (weights(&CONFIG), Pass::training(&CONFIG));
+        let (mut weights, mut pass) = (weights(&CONFIG), Pass::training(&CONFIG, None));
         let adapter = adapter(targets);
         let parts = named(&adapter);
         assert_eq!(parts.len(), 2 * 2 * targets.len());
@@ -39,7 +44,7 @@ fn gradients_of_adapters_and_through_dropout_equal_finite_differences() {
         pass.overlay.dropout = (rate > 0.0).then(|| dropout(&[4, 9]));
         check_gradients(&mut weights, &mut pass, &parts);
     }
-    let (mut weights, mut pass) = (weights(&CONFIG), Pass::training(&CONFIG));
+    let (mut weights, mut pass) = (weights(&CONFIG), Pass::training(&CONFIG, None));
     pass.overlay.dropout = Some(dropout(&[4, 9]));
     let tensors = weights.layout.tensors.iter();
     let parts: Vec<_> = tensors.map(|tensor| (tensor.name.clone(), tensor.at.clone())).collect();
@@ -48,7 +53,7 @@ fn gradients_of_adapters_and_through_dropout_equal_finite_differences() {
 
 #[test]
 fn a_merged_adapter_is_the_one_that_was_trained() {
-    let (mut weights, mut pass) = (weights(&CONFIG), Pass::training(&CONFIG));
+    let (mut weights, mut pass) = (weights(&CONFIG), Pass::training(&CONFIG, None));
     let packed = packed(&[sequence(3, 70), sequence(5, 9)]);
     let mut hidden = |weights: &Weights, adapter: Option<Adapter>| {
         pass.overlay.adapter = adapter;
@@ -69,8 +74,8 @@ fn a_merged_adapter_is_the_one_that_was_trained() {
 
 #[test]
 fn an_adapter_starts_as_nothing_and_all_of_it_is_trained() {
-    let (weights, mut pass) = (weights(&CONFIG), Pass::training(&CONFIG));
-    let adapter = Adapter::new(&lora(&ALL), &weights.layout, 5);
+    let (weights, mut pass) = (weights(&CONFIG), Pass::training(&CONFIG, None));
+    let adapter = new_adapter(&lora(&ALL));
     for (name, at, [_, columns]) in adapter.matrices() {
         let values = &adapter.data[at];
         let bound = if name.contains("lora_A") { 1.0 / (columns as f32).sqrt() } else { 0.0 };
@@ -173,7 +178,7 @@ fn an_adapter_is_written_as_peft_reads_it() {
 fn dropout_does_not_depend_on_packing() {
     let weights = weights(&CONFIG);
     let hidden = |sequences: &[(usize, Vec<u32>)], step: usize| {
-        let mut pass = Pass::training(&CONFIG);
+        let mut pass = Pass::training(&CONFIG, None);
         let examples = sequences.iter().map(|(example, _)| *example).collect();
         pass.overlay.dropout = Some(Dropout { rate: 0.3, random_seed: 5, step, examples });
         let sequences: Vec<_> = sequences.iter().map(|(_, ids)| ids.clone()).collect();

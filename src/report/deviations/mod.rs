@@ -1,6 +1,8 @@
 //! What this run does differently from the paper, computed from its recipe.
 //!
 //! The paper's values: arXiv 2308.06259, sections 2 and 3 and its appendix on training.
+mod finetuning;
+
 use super::{judge_card, run::Run, words};
 use crate::recipe::{BASE, JudgeMethod, PREVIOUS, RatingMethod, Recipe, SeedFormat, Tag};
 
@@ -62,7 +64,7 @@ pub(super) fn of(run: &Run) -> Vec<Deviation> {
         "in own words".into(),
         "of the paper (the rating), of AlpacaEval (the judge); the backward model's is not printed",
     );
-    finetuning(run, &mut note);
+    finetuning::of(run, &mut note);
     note(
         sampling(
             recipe.augment.temperature,
@@ -148,74 +150,6 @@ fn tags(recipe: &Recipe, note: &mut Note) {
             format!("\"{}\"", words::visible(&tags.inference()))
         },
         "both together",
-    );
-}
-
-fn finetuning(run: &Run, note: &mut Note) {
-    let finetune = &run.recipe.finetune;
-    note(
-        true,
-        "Length of training",
-        match finetune.epochs {
-            1.0 => "1 epoch, whatever the number of pairs".into(),
-            epochs => format!("{epochs} epochs, whatever the number of pairs"),
-        },
-        "a fixed number of steps for each size: 500 of 32 pairs for 3,200 pairs (5 epochs), 1,600 for 51,200 (1 epoch)",
-    );
-    let papers_batch = if counted(run, "seed").is_some_and(|n| n < 3_000) { 8 } else { 32 };
-    note(
-        finetune.batch_size != papers_batch,
-        "Batch",
-        words::counted(finetune.batch_size, "pair"),
-        "32 pairs, or 8 below 3,000 pairs",
-    );
-    note(
-        (finetune.learning_rate, finetune.final_learning_rate) != (1e-5, 9e-6),
-        "Learning rate",
-        format!("{:e} to {:e}, linear", finetune.learning_rate, finetune.final_learning_rate),
-        "1e-5 to 9e-6, linear",
-    );
-    note(finetune.weight_decay != 0.1, "Weight decay", finetune.weight_decay.to_string(), "0.1");
-    note(
-        true,
-        "Dropout",
-        match finetune.dropout {
-            0.0 => "not used".into(),
-            rate => format!(
-                "{rate}, of the outputs of attention and feed-forward layers; not of embeddings"
-            ),
-        },
-        "0.1",
-    );
-    if let Some(lora) = &finetune.lora {
-        let targets: Vec<String> = lora.targets.iter().map(|t| t.name().to_owned()).collect();
-        let scale = lora.alpha / lora.rank as f64;
-        note(
-            true,
-            "Trained weights",
-            format!(
-                "adapters (LoRA) of rank {}, counted {scale} times, of {}",
-                lora.rank,
-                words::list(&targets)
-            ),
-            "all",
-        );
-    }
-    note(
-        finetune.held_out > 0,
-        "Held out",
-        format!("{}, for their loss", words::counted(finetune.held_out, "seed pair")),
-        "not stated",
-    );
-    note(
-        true,
-        "Optimiser",
-        format!(
-            "AdamW with 0.9 and 0.95, no warm-up; gradient norm clipped at {}; examples of at most {} tokens",
-            finetune.gradient_clip,
-            words::count(finetune.max_tokens)
-        ),
-        "not stated",
     );
 }
 
