@@ -91,6 +91,21 @@ impl EvalSet {
         Self::new(name, String::new(), String::new(), prompts(path)?)
     }
 
+    /// So many of its prompts, in their order. They are chosen by their ids, so they are the same in every
+    /// run, and those of a smaller limit are among those of a larger one.
+    ///
+    /// # Errors
+    /// None that a set which was loaded could have.
+    pub fn at_most(self, limit: usize) -> anyhow::Result<Self> {
+        let of = |prompt: &Prompt| *blake3::hash(prompt.id.as_bytes()).as_bytes();
+        let mut hashes: Vec<_> = self.prompts.iter().map(of).collect();
+        hashes.sort_unstable();
+        let Some(first_left_out) = hashes.get(limit) else { return Ok(self) };
+        let mut prompts = self.prompts;
+        prompts.retain(|prompt| of(prompt) < *first_left_out);
+        Self::new(self.name, self.description, self.licence, prompts)
+    }
+
     fn new(
         name: String,
         description: String,

@@ -263,10 +263,11 @@ impl<'a> Lab<'a> {
     }
 }
 
-/// The recipe's eval set: a built-in one, or a file beside the recipe.
+/// The recipe's eval set, or a part of it: a built-in one, or a file beside the recipe.
 fn eval_set(recipe: &Recipe, cache: &Path, watch: Watch) -> anyhow::Result<EvalSet> {
     let name = source::beside(&recipe.directory, &recipe.evaluate.eval_set);
-    EvalSet::load(&name, cache, watch).context("cannot get the eval set")
+    let set = EvalSet::load(&name, cache, watch).context("cannot get the eval set")?;
+    set.at_most(recipe.evaluate.limit.unwrap_or(usize::MAX))
 }
 
 /// Writes the eval set into the run, or finds that it is the one that the run began with.

@@ -124,14 +124,15 @@ pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
 /// Prompts of the eval set, where that is known without fetching anything.
 fn prompts(recipe: &Recipe) -> anyhow::Result<Option<usize>> {
     let name = &recipe.evaluate.eval_set;
+    let limited = |count: usize| Some(count.min(recipe.evaluate.limit.unwrap_or(usize::MAX)));
     if let Some(set) = eval_set::built_in()?.into_iter().find(|set| set.name == *name) {
-        return Ok(Some(set.count));
+        return Ok(limited(set.count));
     }
     if name.ends_with(".toml") {
         return Ok(None);
     }
     let path = recipe.directory.join(name);
-    Ok(Some(eval_set::prompts(&path)?.len()))
+    Ok(limited(eval_set::prompts(&path)?.len()))
 }
 
 /// Lines of a source that is a local file.

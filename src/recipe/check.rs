@@ -56,6 +56,7 @@ impl Recipe {
             ("augment.max_tokens", self.augment.max_tokens),
             ("curate.samples", self.curate.samples),
             ("curate.max_tokens", self.curate.max_tokens),
+            ("evaluate.limit", self.evaluate.limit.unwrap_or(usize::MAX)),
             ("evaluate.max_tokens", self.evaluate.max_tokens),
         ];
         let (augment, curate, evaluate) = (&self.augment, &self.curate, &self.evaluate);
@@ -282,6 +283,7 @@ method = "choice"
         check("\"choice\"", agreement, "judge.agreement: expected shares");
         check("limit = 10", "limit = 10\n[curate]\ntop_k = 0", "curate.top_k = 0: must be");
         check("limit = 10", "limit = 10\n[augment]\nstop = [\"\"]", "augment.stop holds an empty");
+        check("[judge]", "limit = 0\n[judge]", "evaluate.limit = 0: must be at least 1");
         check("limit = 10", "limit = 0", "corpus.limit = 0: must be at least 1");
     }
 }

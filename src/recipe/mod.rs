@@ -205,6 +205,9 @@ pub enum RatingMethod {
 pub struct Evaluate {
     /// A built-in eval set, or the path of a `set.toml` or of JSONL of `{"instruction": ..., "dataset": ...}`.
     pub eval_set: String,
+    /// So many of its prompts, the same in every run; all, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
     /// `base`, the base model untrained by this run; `previous`, the iteration before; a built-in
     /// baseline; or the path of answers, of a model or of a contestant's `.toml`.
     #[serde(default = "defaults::all_baselines")]

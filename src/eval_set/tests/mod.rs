@@ -239,3 +239,22 @@ fn plain_files_of_prompts_are_read_and_their_mistakes_are_named() {
     fails(load(&directory, "absent.jsonl"), "there is no eval set");
     fails(EvalSet::load("vicunna", directory.path(), &nobody), "or one of first-look, alpaca-eval");
 }
+
+#[test]
+fn a_part_of_a_set_is_the_same_every_time_and_within_a_larger_part() {
+    let whole = EvalSet::load("first-look", Path::new(""), &nobody).unwrap();
+    let of = |limit| whole.clone().at_most(limit).unwrap();
+    let ids = |set: &EvalSet| set.prompts.iter().map(|prompt| prompt.id.clone()).collect();
+    let (small, large): (Vec<String>, Vec<String>) = (ids(&of(12)), ids(&of(32)));
+    assert_eq!((small.len(), large.len()), (12, 32));
+    assert!(small.iter().all(|id| large.contains(id)) && small[..] != large[..12]);
+    // In their order, and not by where they stand.
+    assert!(large.is_sorted());
+    assert_ne!(large, ids(&whole)[..32]);
+    let part = of(32);
+    assert_eq!(part.slices.values().sum::<usize>(), 32);
+    assert_ne!(part.sha256, whole.sha256);
+    for limit in [48, 49, usize::MAX] {
+        assert_eq!(of(limit), whole);
+    }
+}
