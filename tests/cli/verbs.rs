@@ -45,7 +45,7 @@ fn plan_lists_the_stages_and_touches_nothing() {
         M0/judge-base M0/curate M1/finetune M1/generate M1/judge-base M1/judge-previous \
         M1/curate M2/finetune M2/generate M2/judge-base M2/judge-previous";
     assert_eq!(stages.join(" "), expected);
-    assert!(output.contains("48 pairs"), "{output}");
+    assert!(output.contains("24 pairs"), "{output}");
     assert!(!workplace.path("cache").exists() && !workplace.path("runs").exists());
 }
 
