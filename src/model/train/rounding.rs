@@ -13,11 +13,12 @@ impl Training<'_> {
         let layers = self.last_layers.unwrap_or(weights.config.layers);
         // No gradient goes through the layers between them.
         let (embedding, first) = (layout.embedding.end, layout.last_layers(layers).start);
+        let goes_back = |at: &Range<usize>| at.start < embedding || first <= at.start;
         if let Some(rounding) = self.frozen {
             weights.round(rounding.format(), |at| !trained.contains(&at.start));
         }
         if self.rounded {
-            weights.round_backward(|at| at.start < embedding || first <= at.start);
+            weights.round_backward(|at| goes_back(at) && !trained.contains(&at.start));
         }
         self.round(weights, trained);
     }
