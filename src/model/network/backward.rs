@@ -4,6 +4,7 @@ use super::{
     Packed, Pass, Weights,
     before::Gathered,
     dropout::{Branch, Place},
+    read::widen,
 };
 use crate::model::{
     attention::attend_backward,
@@ -110,6 +111,10 @@ impl Pass {
         let (weight, target) =
             ((weights, &layer.attention_output), (&mut back.hidden[..], Write::Replace));
         overlay.backward(weight, dy, &state.attended, target, query_width, gradient);
+        if let Some(read) = self.read.as_deref().filter(|_| index + 1 == config.layers) {
+            widen(&mut back.hidden, read, packed.ids.len(), query_width);
+            widen(&mut back.stream, read, packed.ids.len(), hidden);
+        }
         back.query.resize(state.query.len(), 0.0);
         back.key.resize(state.key.len(), 0.0);
         back.value.resize(state.value.len(), 0.0);

@@ -9,6 +9,7 @@ mod output;
 mod overlay;
 mod products;
 mod projection;
+mod read;
 
 use std::ops::Range;
 
@@ -27,6 +28,7 @@ use dropout::{Branch, Place};
 pub(super) use output::output_logits;
 use overlay::Overlay;
 pub(super) use products::Rounded;
+use read::narrow;
 
 /// The weights of a model in one arena.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub(super) struct Packed {
     pub(super) sequences: Vec<Range<usize>>,
     /// What each sequence goes on from, in order.
     before: Vec<Vec<Before>>,
+    /// The rows whose hidden states will be read, ascending, if not all: the last layer makes no others.
+    pub(super) read: Option<Vec<usize>>,
 }
 
 impl Packed {
@@ -81,8 +85,10 @@ pub(super) struct Pass {
     /// The residual stream, and after the last layer its value before the final norm.
     stream: Vec<f32>,
     final_scale: Vec<f32>,
-    /// The final norm's output, (tokens, hidden).
+    /// The final norm's output, (rows that are read, hidden).
     pub(super) hidden: Vec<f32>,
+    /// Which these are, if not all.
+    read: Option<Vec<usize>>,
     activated: Vec<f32>,
     attention: attention::Scratch,
     gathered: Gathered,
@@ -125,6 +131,7 @@ impl Pass {
             stream: Vec::new(),
             final_scale: Vec::new(),
             hidden: Vec::new(),
+            read: None,
             activated: Vec::new(),
             attention: attention::Scratch::default(),
             gathered: Gathered::default(),
@@ -170,13 +177,16 @@ impl Pass {
                 }),
             "what a sequence goes on from is no whole blocks"
         );
+        assert!(packed.read.is_none() || self.overlay.dropout.is_none(), "dropout takes all rows");
+        self.read.clone_from(&packed.read);
         for (index, layout) in weights.layout.layers.iter().enumerate() {
+            let read = self.read.as_deref().filter(|_| index + 1 == config.layers);
             let kept = (index + self.kept.len()).checked_sub(config.layers);
             let state = match kept {
                 Some(kept) => &mut self.kept[kept],
                 None => &mut self.passing,
             };
-            state.resize(tokens, config);
+            state.resize(tokens, read.map_or(tokens, <[_]>::len), config);
             if kept.is_some() {
                 state.input.copy_from_slice(&self.stream);
             }
@@ -208,6 +218,10 @@ impl Pass {
                 &mut state.attended,
             );
             let query_width = config.heads * config.head_size;
+            if let Some(read) = read {
+                narrow(&mut state.attended, read, query_width);
+                narrow(&mut self.stream, read, hidden);
+            }
             let output = &layout.attention_output;
             let (y, write) = self.overlay.target(&mut self.branch, &mut self.stream);
             weights.linear(output, &state.attended, y, query_width, write);
@@ -237,8 +251,8 @@ impl Pass {
             let place = Place { layer: index, branch: Branch::FeedForward };
             self.overlay.join(place, packed, &mut self.branch, &mut self.stream);
         }
-        self.hidden.resize(tokens * hidden, 0.0);
-        self.final_scale.resize(tokens, 0.0);
+        self.hidden.resize(self.stream.len(), 0.0);
+        self.final_scale.resize(self.stream.len() / hidden, 0.0);
         rms_norm(
             &self.stream,
             &weights.data[weights.layout.final_norm.clone()],
@@ -249,14 +263,19 @@ impl Pass {
     }
 }
 
+/// Buffers of a layer up to attention's result.
+const BEFORE_ATTENTION: usize = 7;
+
 impl LayerState {
-    fn resize(&mut self, tokens: usize, config: &Config) {
-        for (buffer, width) in self.buffers(config) {
-            buffer.resize(tokens * width, 0.0);
+    /// Makes room for so many token rows, and after attention for those that are `read`.
+    fn resize(&mut self, tokens: usize, read: usize, config: &Config) {
+        for (place, (buffer, width)) in self.buffers(config).into_iter().enumerate() {
+            let rows = if place < BEFORE_ATTENTION { tokens } else { read };
+            buffer.resize(rows * width, 0.0);
         }
     }
 
-    /// Every buffer, with its numbers for each token.
+    /// Every buffer, with its numbers for each token; first those up to attention.
     fn buffers(&mut self, config: &Config) -> [(&mut Vec<f32>, usize); 12] {
         let (hidden, wide) = (config.hidden_size, config.intermediate_size);
         let (query, key) = (config.heads * config.head_size, config.kv_heads * config.head_size);

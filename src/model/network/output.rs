@@ -28,7 +28,10 @@ impl Pass {
         gradient: &mut [f32],
     ) -> Vec<f64> {
         let losses = self.output_layer(weights, labels, Some((scale, gradient)));
-        self.backward(weights, packed, gradient);
+        // Without a loss there is no row to go back from.
+        if !labels.is_empty() {
+            self.backward(weights, packed, gradient);
+        }
         losses
     }
 
@@ -52,7 +55,7 @@ impl Pass {
         for labels in labels.chunks(ROWS) {
             rows.clear();
             for &(row, _) in labels {
-                rows.extend_from_slice(&self.hidden[row * hidden..][..hidden]);
+                rows.extend_from_slice(&self.hidden[self.place_of(row) * hidden..][..hidden]);
             }
             let logits = &mut logits[..labels.len() * vocabulary];
             weights.linear(matrix, &rows, logits, hidden, Write::Replace);
@@ -76,7 +79,8 @@ impl Pass {
                     weights.weight_gradient(matrix, logits, &rows, gradient, hidden);
                 }
                 for (&(row, _), drow) in labels.iter().zip(drows.chunks_exact(hidden)) {
-                    self.backward.hidden[row * hidden..][..hidden].copy_from_slice(drow);
+                    let place = self.place_of(row);
+                    self.backward.hidden[place * hidden..][..hidden].copy_from_slice(drow);
                 }
             }
         }
@@ -88,7 +92,7 @@ impl Pass {
         let hidden = weights.config.hidden_size;
         let mut chosen = Vec::with_capacity(rows.len() * hidden);
         for &row in rows {
-            chosen.extend_from_slice(&self.hidden[row * hidden..][..hidden]);
+            chosen.extend_from_slice(&self.hidden[self.place_of(row) * hidden..][..hidden]);
         }
         output_logits(weights, &chosen)
     }

@@ -58,7 +58,7 @@ fn bytes(rounding: Option<Rounding>) -> f64 {
         None => 4.0,
         Some(Rounding::Bf16) => 2.0,
         // A scale of four bytes for every 64.
-        Some(Rounding::Int8) => 1.0 + 4.0 / 64.0,
+        Some(Rounding::Int8 | Rounding::Int7) => 1.0 + 4.0 / 64.0,
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
         let config = smollm2();
         let layout = Layout::new(&config);
         let weights = Weights { config, data: Vec::new(), layout, rounded: None };
-        let peaks = Peaks { f32: 1e12, bf16: 2e12, int8: 4e12, bandwidth: 1e10 };
+        let peaks = Peaks { f32: 1e12, bf16: 2e12, int8: 4e12, int7: 4e12, bandwidth: 1e10 };
         let check = |work: Work, rounding, expected: f64| {
             let found = seconds(&weights, work, rounding, &peaks);
             assert!((found / expected - 1.0).abs() < 1e-9, "{work:?}: {found}, not {expected}");

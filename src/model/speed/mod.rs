@@ -128,7 +128,10 @@ impl Model {
         rounding: Option<Rounding>,
         repetitions: usize,
     ) -> anyhow::Result<Vec<f64>> {
-        anyhow::ensure!(rounding != Some(Rounding::Int8), "integers are too coarse for training");
+        anyhow::ensure!(
+            rounding.is_none_or(Rounding::trains),
+            "integers are too coarse for training"
+        );
         self.round(None);
         let vocabulary = self.weights.config.vocabulary;
         let examples: Vec<Example> = (0..sequences)
@@ -191,15 +194,16 @@ mod tests {
 
     #[test]
     fn every_kind_of_work_is_measured_and_leaves_the_weights_alone() {
-        let peaks = Peaks { f32: 1e9, bf16: 2e9, int8: 4e9, bandwidth: 1e9 };
+        let peaks = Peaks { f32: 1e9, bf16: 2e9, int8: 4e9, int7: 4e9, bandwidth: 1e9 };
         let mut model = model();
         let before = model.weights.data.clone();
         let config = model.weights.config.clone();
         let works = [Work::training(&config), Work::prefill(&config), Work::decode(&config, 3)];
         for work in works {
-            for rounding in [None, Some(Rounding::Bf16), Some(Rounding::Int8)] {
+            for rounding in [None, Some(Rounding::Bf16), Some(Rounding::Int8), Some(Rounding::Int7)]
+            {
                 let measured = model.measure(work, rounding, &peaks, 2);
-                if matches!(work, Work::Train { .. }) && rounding == Some(Rounding::Int8) {
+                if matches!(work, Work::Train { .. }) && !rounding.is_none_or(Rounding::trains) {
                     assert!(measured.is_err());
                     continue;
                 }

@@ -15,6 +15,7 @@ pub struct Peaks {
     pub f32: f64,
     pub bf16: f64,
     pub int8: f64,
+    pub int7: f64,
     /// Bytes read a second from a buffer of 256 MiB.
     pub bandwidth: f64,
 }
@@ -41,8 +42,8 @@ impl Peaks {
             let matrix = PackedMatrix::new(&x, SIZE, rounding.format());
             operations / least_seconds(|| matrix.linear(&x, &mut y, Write::Replace))
         };
-        let (bf16, int8) = (rounded(Rounding::Bf16), rounded(Rounding::Int8));
-        Self { f32: exact, bf16, int8, bandwidth: bandwidth() }
+        let [bf16, int8, int7] = [Rounding::Bf16, Rounding::Int8, Rounding::Int7].map(&mut rounded);
+        Self { f32: exact, bf16, int8, int7, bandwidth: bandwidth() }
     }
 
     /// Operations a second in products of one kind.
@@ -51,6 +52,7 @@ impl Peaks {
             None => self.f32,
             Some(Rounding::Bf16) => self.bf16,
             Some(Rounding::Int8) => self.int8,
+            Some(Rounding::Int7) => self.int7,
         }
     }
 }

@@ -47,6 +47,10 @@ pub(super) fn parts(examples: &[&Example], shared: bool) -> Vec<Part> {
         part.labels.extend(labels(examples[index]).map(label));
         part.examples.push(index);
     }
+    // Dropout has a say in every row.
+    for part in parts.iter_mut().filter(|_| shared) {
+        part.packed.read = Some(part.labels.iter().map(|&(row, _)| row).collect());
+    }
     parts
 }
 

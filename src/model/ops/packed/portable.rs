@@ -31,7 +31,7 @@ fn halves(pair: u32) -> (f32, f32) {
 }
 
 /// Integers: see [`super::Multiply`].
-pub(super) fn int8(x: &[u32], panel: &[Line], y: &mut [&mut [f32]], at: usize, write: Write) {
+pub(super) fn integers(x: &[u32], panel: &[Line], y: &mut [&mut [f32]], at: usize, write: Write) {
     let groups = panel.as_chunks::<{ 2 * WEIGHT_GROUP }>().0;
     for (x, y) in x.chunks_exact(groups.len() * ACTIVATION_GROUP).zip(y) {
         let mut totals = [[0.0_f32; 16]; 2];

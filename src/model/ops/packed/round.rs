@@ -1,8 +1,8 @@
 //! Rounding rows of `f32` to words of 32 bits, each two bf16 or four integers.
 //!
-//! Integers are symmetric: each group of inputs is divided by its largest magnitude over 127. Weights
-//! are stored with 128 added, since the instruction multiplies unsigned by signed numbers; the offset
-//! of a group of activations, -128 times its sum, takes that back, exactly.
+//! Integers are symmetric: each group of inputs is divided by its largest magnitude over the largest
+//! integer. That is added to weights, since the instructions multiply unsigned by signed numbers; the
+//! offset of a group of activations, so many times its sum, takes that back, exactly.
 
 use super::{super::vectors::wide, Format, Line, PANEL};
 
@@ -17,11 +17,17 @@ pub(super) const ACTIVATION_GROUP: usize = 2 + GROUP_WORDS;
 /// The same, where integers take 16 bits.
 pub(super) const WIDE_GROUP: usize = 2 + 2 * GROUP_WORDS;
 
+/// The largest integers: of weights, and of activations.
+const INT8: (u32, u32) = (127, 127);
+/// The largest whose products, four together, stay within 16 bits: 4 * (51 + 51) * 80 < 2^15. Activations
+/// get the more of it, since they are less even: of real text, (63, 64) loses a sixth more.
+const INT7: (u32, u32) = (51, 80);
+
 /// Words of a row of weights.
 pub(super) fn weight_words(format: Format, inputs: usize) -> usize {
     match format {
         Format::Bf16 => inputs.div_ceil(2),
-        Format::Int8 => inputs.div_ceil(GROUP) * WEIGHT_GROUP,
+        Format::Int8 | Format::Int7 => inputs.div_ceil(GROUP) * WEIGHT_GROUP,
     }
 }
 
@@ -31,15 +37,19 @@ pub(super) fn weights(format: Format, row: &[f32], words: &mut [u32]) {
         #[inline(always)]
         || match format {
             Format::Bf16 => bf16(row, words),
-            Format::Int8 => {
-                let groups = words.as_chunks_mut::<WEIGHT_GROUP>().0;
-                for (group, [scale, integers @ ..]) in groups.iter_mut().enumerate() {
-                    let rounded = int8(&padded(row, group * GROUP), integers, 128);
-                    *scale = rounded.0.to_bits();
-                }
-            }
+            Format::Int8 => integer_weights::<{ INT8.0 }>(row, words),
+            Format::Int7 => integer_weights::<{ INT7.0 }>(row, words),
         },
     );
+}
+
+#[inline(always)]
+fn integer_weights<const LARGEST: u32>(row: &[f32], words: &mut [u32]) {
+    let groups = words.as_chunks_mut::<WEIGHT_GROUP>().0;
+    for (group, [scale, words @ ..]) in groups.iter_mut().enumerate() {
+        let rounded = integers::<LARGEST>(&padded(row, group * GROUP), words, LARGEST);
+        *scale = rounded.0.to_bits();
+    }
 }
 
 /// How rounded activations lie before a kernel.
@@ -50,6 +60,7 @@ pub(super) enum Activations {
     /// The integers of [`Activations::Int8`] in 16 bits each: two words for one, first its even bytes.
     /// For processors that would have to widen them again for every panel.
     Int8Wide,
+    Int7,
 }
 
 impl Activations {
@@ -57,7 +68,7 @@ impl Activations {
     pub(super) fn words(self, inputs: usize) -> usize {
         match self {
             Self::Bf16 => inputs.div_ceil(2),
-            Self::Int8 => inputs.div_ceil(GROUP) * ACTIVATION_GROUP,
+            Self::Int8 | Self::Int7 => inputs.div_ceil(GROUP) * ACTIVATION_GROUP,
             Self::Int8Wide => inputs.div_ceil(GROUP) * WIDE_GROUP,
         }
     }
@@ -71,8 +82,9 @@ impl Activations {
                 for (row, words) in rows.chunks_exact(inputs).zip(words) {
                     match self {
                         Self::Bf16 => bf16(row, words),
-                        Self::Int8 => int8_row(row, words),
+                        Self::Int8 => integer_row::<{ INT8.1 }, { INT8.0 }>(row, words),
                         Self::Int8Wide => int8_wide_row(row, words),
+                        Self::Int7 => integer_row::<{ INT7.1 }, { INT7.0 }>(row, words),
                     }
                 }
             },
@@ -81,10 +93,10 @@ impl Activations {
 }
 
 #[inline(always)]
-fn int8_row(row: &[f32], words: &mut [u32]) {
+fn integer_row<const LARGEST: u32, const WEIGHT: u32>(row: &[f32], words: &mut [u32]) {
     let groups = words.as_chunks_mut::<ACTIVATION_GROUP>().0;
     for (group, [scale, offset, words @ ..]) in groups.iter_mut().enumerate() {
-        [*scale, *offset] = activations(row, group, words);
+        [*scale, *offset] = activations::<LARGEST, WEIGHT>(row, group, words);
     }
 }
 
@@ -93,7 +105,7 @@ fn int8_wide_row(row: &[f32], words: &mut [u32]) {
     let groups = words.as_chunks_mut::<WIDE_GROUP>().0;
     for (group, [scale, offset, words @ ..]) in groups.iter_mut().enumerate() {
         let mut narrow = [0; GROUP_WORDS];
-        [*scale, *offset] = activations(row, group, &mut narrow);
+        [*scale, *offset] = activations::<{ INT8.1 }, { INT8.0 }>(row, group, &mut narrow);
         for (wide, word) in words.as_chunks_mut::<2>().0.iter_mut().zip(narrow) {
             *wide = [widened(word), widened(word >> 8)];
         }
@@ -102,9 +114,13 @@ fn int8_wide_row(row: &[f32], words: &mut [u32]) {
 
 /// Rounds one group of a row to integers; returns its scale and its offset.
 #[inline(always)]
-fn activations(row: &[f32], group: usize, words: &mut [u32; GROUP_WORDS]) -> [u32; 2] {
-    let (scale, sum) = int8(&padded(row, group * GROUP), words, 0);
-    [scale.to_bits(), sum.wrapping_mul(128).wrapping_neg()]
+fn activations<const LARGEST: u32, const WEIGHT: u32>(
+    row: &[f32],
+    group: usize,
+    words: &mut [u32; GROUP_WORDS],
+) -> [u32; 2] {
+    let (scale, sum) = integers::<LARGEST>(&padded(row, group * GROUP), words, 0);
+    [scale.to_bits(), sum.wrapping_mul(WEIGHT).wrapping_neg()]
 }
 
 /// The first and the third byte, in 16 bits each.
@@ -171,12 +187,16 @@ fn nearest_bf16(value: f32) -> u32 {
 
 /// Rounds one group, adding `shift` to each integer; returns the scale, and the sum without shifts.
 #[inline(always)]
-fn int8(values: &[f32; GROUP], words: &mut [u32; GROUP_WORDS], shift: u32) -> (f32, u32) {
+fn integers<const LARGEST: u32>(
+    values: &[f32; GROUP],
+    words: &mut [u32; GROUP_WORDS],
+    shift: u32,
+) -> (f32, u32) {
     /// 1.5 * 2^23: adding it rounds to the nearest integer, ties to even.
     const ROUND: f32 = 12_582_912.0;
     // As integers, magnitudes have the same order, with NaN above all: it ends up in the scale.
     let largest = values.iter().map(|value| value.to_bits() & 0x7fff_ffff).fold(0, u32::max);
-    let scale = f32::from_bits(largest) / 127.0;
+    let scale = f32::from_bits(largest) / LARGEST as f32;
     // A group of zeros, or of values so small that the inverse overflows, becomes one of zeros.
     let inverse = if scale >= f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
     // The low bits of the sum with `ROUND` are those of the integer.

@@ -2,7 +2,7 @@ use rayon::ThreadPoolBuilder;
 
 use super::{round::GROUP, *};
 
-const FORMATS: [Format; 2] = [Format::Bf16, Format::Int8];
+const FORMATS: [Format; 3] = [Format::Bf16, Format::Int8, Format::Int7];
 
 /// Values within ±0.5 that look random.
 fn values(n: usize, seed: u64) -> Vec<f32> {
@@ -34,22 +34,24 @@ fn bits(y: &[f32]) -> Vec<u32> {
 /// The exact result of a row, and how far a product in `format` may be from it.
 ///
 /// bf16 keeps 8 bits, so a factor is off by at most 2⁻⁸ of itself, and a product by 2⁻⁷ + 2⁻¹⁶; an
-/// integer is off by half a step, 1/254 of its group's largest. Each addition in `f32` adds 2⁻²⁴ of
+/// integer is off by half a step, 1/254 of its group's largest, or 1/102 and 1/160. Each addition in `f32` adds 2⁻²⁴ of
 /// the sum so far.
 fn exact(format: Format, weight: &[f32], x: &[f32]) -> (f64, f64) {
     let (mut sum, mut magnitude, mut rounding) = (0.0, 0.0, 0.0);
     for (weight, x) in weight.chunks(GROUP).zip(x.chunks(GROUP)) {
-        let step = |values: &[f32]| {
-            f64::from(values.iter().fold(0.0_f32, |most, value| most.max(value.abs()))) / 253.9
+        let (of_weight, of_x) =
+            if format == Format::Int7 { (101.9, 159.9) } else { (253.9, 253.9) };
+        let largest = |values: &[f32]| {
+            f64::from(values.iter().fold(0.0_f32, |most, value| most.max(value.abs())))
         };
-        let (weight_step, x_step) = (step(weight), step(x));
+        let (weight_step, x_step) = (largest(weight) / of_weight, largest(x) / of_x);
         for (&weight, &x) in weight.iter().zip(x) {
             let (weight, x) = (f64::from(weight), f64::from(x));
             sum += weight * x;
             magnitude += (weight * x).abs();
             rounding += match format {
                 Format::Bf16 => (weight * x).abs() * (1.0 / 128.0 + 1.0 / 65_536.0),
-                Format::Int8 => {
+                Format::Int8 | Format::Int7 => {
                     weight.abs() * x_step + x.abs() * weight_step + weight_step * x_step
                 }
             };
@@ -148,9 +150,26 @@ fn the_portable_integers_have_the_same_bits() {
     for (tokens, inputs, outputs) in [(1, 1, 1), (7, 65, 33), (14, 576, 64), (3, 1536, 40)] {
         let mut x = values(tokens * inputs, 9);
         x[inputs / 2] = 1e6;
-        let kernels = all(&values(outputs * inputs, 10), inputs, Format::Int8);
-        let results: Vec<_> = kernels.iter().map(|packed| bits(&product(packed, &x))).collect();
-        assert!(results.iter().all(|result| *result == results[0]));
+        for format in [Format::Int8, Format::Int7] {
+            let kernels = all(&values(outputs * inputs, 10), inputs, format);
+            let results: Vec<_> = kernels.iter().map(|packed| bits(&product(packed, &x))).collect();
+            assert!(results.iter().all(|result| *result == results[0]), "{format:?}");
+        }
+    }
+}
+
+#[test]
+fn sums_of_the_largest_integers_are_exact() {
+    let (inputs, outputs) = (128, 40);
+    for (weight, x) in [(2.0, 3.0), (-2.0, 3.0), (2.0, -3.0), (-2.0, -3.0)] {
+        for format in [Format::Int8, Format::Int7] {
+            for packed in all(&vec![weight; outputs * inputs], inputs, format) {
+                for y in product(&packed, &vec![x; 5 * inputs]) {
+                    let expected = weight * x * inputs as f32;
+                    assert!((y / expected - 1.0).abs() < 1e-6, "{format:?}: {y}, not {expected}");
+                }
+            }
+        }
     }
 }
 
@@ -176,7 +195,7 @@ fn the_portable_bf16_differs_by_the_rounding_of_sums_alone() {
 fn without_instructions_for_bf16_its_products_have_the_portable_bits() {
     for (tokens, inputs, outputs) in [(1, 1, 1), (2, 65, 33), (7, 577, 100), (3, 1536, 9)] {
         let (weight, x) = (values(outputs * inputs, 21), values(tokens * inputs, 22));
-        let kernels = x86::kernels(Format::Bf16).filter(|kernel| !kernel.for_many_rows);
+        let kernels = x86::kernels(Format::Bf16).filter(|kernel| kernel.speed < 1.0);
         for kernel in kernels {
             let with = |kernel| PackedMatrix::with_kernel(&weight, inputs, Format::Bf16, kernel);
             let portable = product(&with(Kernel::portable(Format::Bf16)), &x);

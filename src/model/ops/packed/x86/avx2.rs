@@ -7,20 +7,20 @@ use std::arch::{is_x86_feature_detected, x86_64::*};
 use super::{
     super::{
         Format, Kernel, Line, Multiply, Write, portable,
-        round::{Activations, GROUP_WORDS, WEIGHT_GROUP, WIDE_GROUP},
+        round::{ACTIVATION_GROUP, Activations, GROUP_WORDS, WEIGHT_GROUP, WIDE_GROUP},
     },
     by_rows, prefetch,
 };
 
 /// The kernel for a format, where this processor has the instructions.
 pub(super) fn kernel(format: Format) -> Option<Kernel> {
-    let (activations, multiply): (_, Multiply) = match format {
-        Format::Bf16 => (Activations::Bf16, bf16),
-        Format::Int8 => (Activations::Int8Wide, int8),
+    let (activations, multiply, speed): (_, Multiply, _) = match format {
+        // It takes the instructions of `f32` and more: what it saves is memory.
+        Format::Bf16 => (Activations::Bf16, bf16, 0.9),
+        Format::Int8 => (Activations::Int8Wide, int8, 1.8),
+        Format::Int7 => (Activations::Int7, int7, 2.5),
     };
-    // bf16 takes the instructions of `f32` and more: what it saves is memory.
-    let for_many_rows = format == Format::Int8;
-    supported().then_some(Kernel { rows: ROWS, activations, multiply, for_many_rows })
+    supported().then_some(Kernel { rows: ROWS, activations, multiply, speed })
 }
 
 fn supported() -> bool {
@@ -45,6 +45,15 @@ fn int8(x: &[u32], panel: &[Line], y: &mut [&mut [f32]], at: usize, write: Write
     #[expect(unsafe_code)]
     unsafe {
         by_rows!(int8_rows, [1 2 3 4], x, panel, y, at, write);
+    }
+}
+
+fn int7(x: &[u32], panel: &[Line], y: &mut [&mut [f32]], at: usize, write: Write) {
+    assert!(supported());
+    // SAFETY: the processor has the instructions.
+    #[expect(unsafe_code)]
+    unsafe {
+        by_rows!(int7_rows, [1 2 3 4], x, panel, y, at, write);
     }
 }
 
@@ -75,6 +84,7 @@ macro_rules! rows_by {
 }
 rows_by!(bf16_rows, bf16_tile);
 rows_by!(int8_rows, int8_tile);
+rows_by!(int7_rows, int7_tile);
 
 /// The vectors of a panel from `first` on.
 #[inline]
@@ -155,18 +165,71 @@ fn int8_tile<const ROWS: usize, const VECTORS: usize>(
                 }
             }
         }
-        let scales = panel.first_chunk::<2>().expect("scales");
         for row in 0..ROWS {
-            let scale = _mm256_set1_ps(f32::from_bits(x[row][group][0]));
-            for vector in 0..VECTORS {
-                let scales = _mm256_castsi256_ps(load(scales, first + vector));
-                let sum = _mm256_cvtepi32_ps(sums[row][vector]);
-                let sum = _mm256_mul_ps(sum, _mm256_mul_ps(scales, scale));
-                totals[row][vector] = _mm256_add_ps(totals[row][vector], sum);
-            }
+            add_scaled(&mut totals[row], &sums[row], x[row][group][0], panel, first);
         }
     }
     totals
+}
+
+/// Of integers that are small enough, sums of 16 bits hold what two instructions multiply.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn int7_tile<const ROWS: usize, const VECTORS: usize>(
+    x: &[u32],
+    panel: &[Line],
+    first: usize,
+) -> Sums<ROWS, VECTORS> {
+    let (length, groups) = (panel.len(), panel.as_chunks::<{ 2 * WEIGHT_GROUP }>().0);
+    let x = rows_of::<ROWS, _>(x.as_chunks::<ACTIVATION_GROUP>().0, groups.len());
+    let ones = _mm256_set1_epi16(1);
+    let mut totals = [[_mm256_setzero_ps(); VECTORS]; ROWS];
+    for (group, panel) in groups.iter().enumerate() {
+        let mut sums = [[_mm256_setzero_si256(); VECTORS]; ROWS];
+        for row in 0..ROWS {
+            sums[row] = [_mm256_set1_epi32(x[row][group][1] as i32); VECTORS];
+        }
+        for word in (0..GROUP_WORDS).step_by(2) {
+            let lines = panel[2 * (word + 1)..].first_chunk::<4>().expect("two words");
+            if VECTORS == 4 {
+                prefetch(lines, length);
+            }
+            let [lines, next] = lines.as_chunks::<2>().0 else { unreachable!() };
+            for row in 0..ROWS {
+                let four = _mm256_set1_epi32(x[row][group][2 + word] as i32);
+                let next_four = _mm256_set1_epi32(x[row][group][3 + word] as i32);
+                for (vector, sum) in sums[row].iter_mut().enumerate() {
+                    let products = _mm256_maddubs_epi16(load(lines, first + vector), four);
+                    let others = _mm256_maddubs_epi16(load(next, first + vector), next_four);
+                    let pairs = _mm256_add_epi16(products, others);
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
+                }
+            }
+        }
+        for row in 0..ROWS {
+            add_scaled(&mut totals[row], &sums[row], x[row][group][0], panel, first);
+        }
+    }
+    totals
+}
+
+/// Adds a group's sums, by the scale of the row and those of the outputs, with which the panel begins.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn add_scaled<const VECTORS: usize>(
+    totals: &mut [__m256; VECTORS],
+    sums: &[__m256i; VECTORS],
+    scale: u32,
+    panel: &[Line],
+    first: usize,
+) {
+    let scale = _mm256_set1_ps(f32::from_bits(scale));
+    let scales = panel.first_chunk::<2>().expect("scales");
+    for (vector, (total, &sum)) in totals.iter_mut().zip(sums).enumerate() {
+        let scales = _mm256_castsi256_ps(load(scales, first + vector));
+        let sum = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scales, scale));
+        *total = _mm256_add_ps(*total, sum);
+    }
 }
 
 /// The first rows, of `width` each. No closure: it would not be compiled for these instructions.

@@ -14,11 +14,15 @@ pub(super) fn kernel(format: Format) -> Option<Kernel> {
     let kernel = match format {
         Format::Bf16 => {
             let activations = Activations::Bf16;
-            Kernel { rows: 12, activations, multiply: bf16, for_many_rows: true }
+            Kernel { rows: 12, activations, multiply: bf16, speed: 1.9 }
         }
         Format::Int8 => {
             let activations = Activations::Int8;
-            Kernel { rows: 6, activations, multiply: int8, for_many_rows: true }
+            Kernel { rows: 6, activations, multiply: integers, speed: 2.9 }
+        }
+        Format::Int7 => {
+            let activations = Activations::Int7;
+            Kernel { rows: 6, activations, multiply: integers, speed: 2.9 }
         }
     };
     supported(format).then_some(kernel)
@@ -28,7 +32,7 @@ fn supported(format: Format) -> bool {
     is_x86_feature_detected!("avx512f")
         && match format {
             Format::Bf16 => is_x86_feature_detected!("avx512bf16"),
-            Format::Int8 => is_x86_feature_detected!("avx512vnni"),
+            Format::Int8 | Format::Int7 => is_x86_feature_detected!("avx512vnni"),
         }
 }
 
@@ -41,12 +45,12 @@ fn bf16(x: &[u32], panel: &[Line], y: &mut [&mut [f32]], at: usize, write: Write
     }
 }
 
-fn int8(x: &[u32], panel: &[Line], y: &mut [&mut [f32]], at: usize, write: Write) {
+fn integers(x: &[u32], panel: &[Line], y: &mut [&mut [f32]], at: usize, write: Write) {
     assert!(supported(Format::Int8));
     // SAFETY: the processor has the instructions.
     #[expect(unsafe_code)]
     unsafe {
-        by_rows!(int8_tile, [1 2 3 4 5 6], x, panel, y, at, write);
+        by_rows!(integer_tile, [1 2 3 4 5 6], x, panel, y, at, write);
     }
 }
 
@@ -79,7 +83,7 @@ fn bf16_tile<const ROWS: usize>(
 }
 
 #[target_feature(enable = "avx512f,avx512vnni")]
-fn int8_tile<const ROWS: usize>(
+fn integer_tile<const ROWS: usize>(
     x: &[u32],
     panel: &[Line],
     y: &mut [&mut [f32]],
