@@ -11,7 +11,7 @@ use super::output::{Format, Row, print_csv, print_json};
 /// List the stages of a recipe, with counts and estimated time
 ///
 /// Checks the recipe and its local files; loads no model and downloads nothing. Times are estimates
-/// for a model of 135 million weights on two cores.
+/// for a model of 135 million weights on two cores without AVX-512.
 #[derive(clap::Args)]
 pub(crate) struct PlanArgs {
     /// The recipe, such as recipes/quickstart.toml

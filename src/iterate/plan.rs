@@ -2,7 +2,8 @@
 use std::fs;
 
 use crate::{
-    eval_set,
+    eval_set, lm,
+    model::Rounding,
     recipe::{
         BASE, JudgeMethod, PREVIOUS, RatingMethod, Recipe, SeedFormat, Source, baseline_name,
     },
@@ -18,20 +19,54 @@ pub struct Planned {
     pub seconds: Option<f64>,
 }
 
-/// Tokens a second of a model of 135M weights on two cores, as `docs/performance.md` measured them. A plan is in the right order of magnitude, not more.
-mod rate {
-    pub(super) const TRAIN: f64 = 240.0;
-    pub(super) const READ: f64 = 850.0;
-    pub(super) const WRITE: f64 = 205.0;
+/// Seconds a token of a model of 135M weights on two cores without AVX-512, fitted to the tables of
+/// `docs/performance.md`. A plan is in the right order of magnitude, not more.
+struct Cost {
+    read: f64,
+    /// In a batch of 32.
+    write: f64,
+    train: f64,
 }
+
+impl Cost {
+    /// Layers of such a model.
+    const LAYERS: f64 = 30.0;
+
+    fn of(recipe: &Recipe) -> Self {
+        // Products take less where they are rounded, and all the rest as long.
+        let seconds = |rest: f64, products: f64, rounding: Option<Rounding>| {
+            1e-3 * (rest + products / rounding.map_or(1.0, |rounding| f64::from(rounding.speed())))
+        };
+        let answering = lm::rounding(recipe.model.products);
+        let training = lm::rounding(recipe.finetune.products);
+        let finetune = &recipe.finetune;
+        let in_part = finetune.lora.is_some() || finetune.last_layers.is_some();
+        let forward = seconds(0.6, 1.9, if in_part { answering } else { training });
+        let through =
+            finetune.last_layers.map_or(1.0, |layers| layers as f64 / Self::LAYERS).min(1.0);
+        // To the gradients of what a layer reads, and of its weights or of an adapter.
+        let back = seconds(0.5, 1.9, training)
+            + if finetune.lora.is_some() { 0.8e-3 } else { seconds(1.6, 1.9, training) };
+        Self {
+            read: seconds(0.6, 1.9, answering),
+            write: seconds(1.2, 3.5, answering),
+            train: forward + through * back,
+        }
+    }
+}
+
+/// Seconds that a stage takes to load a model, or to write one.
+const LOAD: f64 = 1.5;
 
 /// Tokens a row, as found in the quickstart: texts differ, so this is a guess for any other.
 mod tokens {
     pub(super) const SEED_PAIR: f64 = 197.0;
     pub(super) const CHARACTERS_A_TOKEN: f64 = 3.6;
     pub(super) const INSTRUCTION: f64 = 30.0;
-    pub(super) const RUBRIC: f64 = 230.0;
-    pub(super) const COMPARISON: f64 = 95.0;
+    /// Of a rating's and a comparison's words around the texts, what is not the same for all and so read
+    /// once.
+    pub(super) const RATING: f64 = 60.0;
+    pub(super) const COMPARISON: f64 = 25.0;
     pub(super) const PROMPT: f64 = 60.0;
     /// Of the longest answer allowed.
     pub(super) const SHARE_WRITTEN: f64 = 0.85;
@@ -58,10 +93,11 @@ pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
         / 2.0
         / tokens::CHARACTERS_A_TOKEN;
     let scripted = recipe.model.script.is_some();
-    let time = |seconds: f64| Some(if scripted { 0.0 } else { seconds });
+    let time = |seconds: f64| Some(if scripted { 0.0 } else { LOAD + seconds });
+    let cost = Cost::of(recipe);
     let train = |pairs: f64, extra: f64| {
         let tokens = pairs * tokens::SEED_PAIR + extra * (segment + tokens::INSTRUCTION);
-        time(recipe.finetune.epochs * tokens / rate::TRAIN)
+        time(LOAD + recipe.finetune.epochs * tokens * cost.train)
     };
     let epochs = match recipe.finetune.epochs {
         1.0 => "1 epoch".to_owned(),
@@ -71,17 +107,17 @@ pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
     add("seed".into(), format!("at most {} pairs", recipe.seed.limit), None);
     add("corpus".into(), format!("at most {} segments", recipe.corpus.limit), None);
     add("backward/finetune".into(), format!("{seeds} pairs, {epochs}"), train(seeds, 0.0));
-    let augment = segments * (segment / rate::READ + tokens::INSTRUCTION / rate::WRITE);
+    let augment = segments * (segment * cost.read + tokens::INSTRUCTION * cost.write);
     add("augment".into(), format!("{segments} instructions"), time(augment));
     let answer = recipe.evaluate.max_tokens as f64 * tokens::SHARE_WRITTEN;
-    let answers = known_prompts * (tokens::PROMPT / rate::READ + answer / rate::WRITE);
+    let answers = known_prompts * (tokens::PROMPT * cost.read + answer * cost.write);
     let answers_work = format!("{prompts} answers");
     // Likelihood reads each answer once; a choice reads both, in each order.
     let read_in_all = match recipe.judge.method {
         JudgeMethod::Likelihood => 2.0 * (tokens::PROMPT + answer),
         JudgeMethod::Choice => 2.0 * (tokens::PROMPT + tokens::COMPARISON + 2.0 * answer),
     };
-    let judged = known_prompts * read_in_all / rate::READ;
+    let judged = known_prompts * read_in_all * cost.read;
     // How fast servers are is not known.
     let judged = time(judged).filter(|_| recipe.judge.remote.is_none());
     let baselines = |model: &str, first: bool, add: &mut dyn FnMut(String, String, Option<f64>)| {
@@ -100,12 +136,12 @@ pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
     baselines("M0", true, &mut add);
     for iteration in 1..=recipe.iterations {
         let (previous, model) = (format!("M{}", iteration - 1), format!("M{iteration}"));
-        let read = segments * (segment + tokens::RUBRIC) / rate::READ;
+        let read = segments * (segment + tokens::RATING) * cost.read;
         let written = match recipe.curate.rating {
             RatingMethod::Probabilities => 0.0,
             RatingMethod::Text => {
                 let reply = recipe.curate.max_tokens as f64 * tokens::SHARE_WRITTEN;
-                segments * recipe.curate.samples as f64 * reply / rate::WRITE
+                segments * recipe.curate.samples as f64 * reply * cost.write
             }
         };
         add(format!("{previous}/curate"), format!("{segments} ratings"), time(read + written));

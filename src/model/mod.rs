@@ -54,12 +54,16 @@ impl Rounding {
         self.format().is_fast()
     }
 
+    /// About how many times as fast as in `f32` this processor multiplies so.
+    pub fn speed(self) -> f32 {
+        self.format().speed()
+    }
+
     /// What multiplies fastest here, however coarse.
     pub fn fastest() -> Option<Self> {
         // Of equals, the finest.
         let all = [Self::Int7, Self::Int8, Self::Bf16];
-        let fastest =
-            all.into_iter().max_by(|a, b| a.format().speed().total_cmp(&b.format().speed()));
+        let fastest = all.into_iter().max_by(|a, b| a.speed().total_cmp(&b.speed()));
         fastest.filter(|rounding| rounding.is_fast())
     }
 
