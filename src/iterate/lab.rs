@@ -285,9 +285,11 @@ fn keep_prompts(path: &Path, prompts: &[Prompt]) -> anyhow::Result<()> {
 
 /// How the run's models multiply on this processor.
 fn products(recipe: &Recipe) -> BTreeMap<String, String> {
+    let judge = recipe.judge.products.map(|products| ("judge", products));
     let named = [("models", recipe.model.products), ("training", recipe.finetune.products)];
     let name = |products| Rounding::name(lm::rounding(products)).to_owned();
-    named.map(|(use_, products)| (use_.to_owned(), name(products))).into()
+    let named = named.into_iter().chain(judge);
+    named.map(|(use_, products)| (use_.to_owned(), name(products))).collect()
 }
 
 /// The processor, as Linux names it, and how many threads are used.

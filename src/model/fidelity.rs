@@ -190,7 +190,9 @@ mod tests {
         let bf16 = model.fidelity(&text, Rounding::Bf16).unwrap();
         let int8 = model.fidelity(&text, Rounding::Int8).unwrap();
         assert!(0.0 < bf16.divergence && bf16.divergence < 1e-3, "{bf16:?}");
+        let int7 = model.fidelity(&text, Rounding::Int7).unwrap();
         assert!(0.0 < int8.divergence && int8.divergence < 1e-2, "{int8:?}");
+        assert!(int8.divergence < int7.divergence && int7.divergence < 2e-2, "{int7:?}");
         assert_eq!((bf16.loss, bf16.tokens), (int8.loss, 298));
         assert!(bf16.same_favourite > 270 && bf16.replies > 0);
         assert!(model.weights.rounded.is_none());

@@ -44,7 +44,8 @@ pub enum Rounding {
     Bf16,
     /// To 8-bit integers, with a scale for every 64 of a row.
     Int8,
-    /// To 7-bit integers, with the same scales: faster where the processor sums products in 16 bits.
+    /// To 7-bit integers with such scales, and to 8-bit ones where a model bears less: queries, keys,
+    /// values and the output layer. Faster where the processor sums products in 16 bits.
     Int7,
 }
 

@@ -136,9 +136,10 @@ impl Recipe {
         if let Some(remote) = &self.judge.remote {
             anyhow::ensure!(
                 self.judge.weights.is_none()
+                    && self.judge.products.is_none()
                     && self.judge.method == JudgeMethod::Choice
                     && self.judge.score == Score::Verdicts,
-                "[judge.remote] stands in the place of judge.weights, judge.method and judge.score: leave them out"
+                "[judge.remote] stands in the place of judge.weights, judge.products, judge.method and judge.score: leave them out"
             );
             if let Some(price) = &remote.price {
                 price.check()?;

@@ -85,7 +85,7 @@ pub enum Products {
     Bf16,
     /// To 8-bit integers with a scale for every 64: coarser, and not for training.
     Int8,
-    /// To 7-bit integers in the same way: coarser still.
+    /// To 7-bit integers in the same way, and to 8-bit ones where a model bears less.
     Int7,
 }
 
@@ -241,6 +241,9 @@ pub struct Judge {
     /// The judge's weights; left out, the base model judges.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Source>,
+    /// How it multiplies; left out, as the models that it judges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub products: Option<Products>,
     /// A judge behind servers, in place of weights: asked in both orders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<RemoteJudge>,

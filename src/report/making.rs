@@ -218,9 +218,15 @@ fn provenance(run: &Run) -> Vec<Block> {
     {
         let finetune = &run.recipe.finetune;
         let is_partial = finetune.lora.is_some() || finetune.last_layers.is_some();
+        let models = words::visible(models);
+        let answering = match provenance.products.get("judge") {
+            None => format!("{models} to answer, rate and judge"),
+            Some(judge) => {
+                format!("{} to judge, {models} to answer and rate", words::visible(judge))
+            }
+        };
         items.push(format!(
-            "Products on this device: {} to answer, rate and judge{}, {} to train",
-            words::visible(models),
+            "Products on this device: {answering}{}, {} to train",
             if is_partial { " and with what a training leaves as it is" } else { "" },
             words::visible(training)
         ));

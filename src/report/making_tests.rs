@@ -101,6 +101,12 @@ fn the_page_says_how_its_models_multiplied() {
         assert!(text.contains(expected), "{text}");
     };
     has("Products on this device: int8 to answer, rate and judge, f32 to train");
+    let provenance = run.path().join("provenance.json");
+    let alike = fs::read_to_string(&provenance).unwrap();
+    let apart = alike.replace(r#""models": "int8""#, r#""judge": "bf16", "models": "int8""#);
+    fs::write(&provenance, apart).unwrap();
+    has("Products on this device: bf16 to judge, int8 to answer and rate, f32 to train");
+    fs::write(&provenance, alike).unwrap();
     let recipe = run.path().join("recipe.toml");
     let text = fs::read_to_string(&recipe).unwrap();
     let lora = "[finetune.lora]\nrank = 8\nalpha = 16.0\n\n[augment]";

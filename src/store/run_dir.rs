@@ -33,8 +33,8 @@ pub struct Provenance {
     pub sources: Vec<SourceUsed>,
     /// BLAKE3 of each built-in prompt.
     pub prompts: BTreeMap<String, String>,
-    /// How `models` that answer, rate and judge, and how `training`, multiplied on this processor: `f32`,
-    /// `bf16`, `int8` or `int7`. None in a scripted run.
+    /// How `models` that answer and rate, how the `judge` where that is said apart, and how `training`
+    /// multiplied on this processor: `f32`, `bf16`, `int8` or `int7`. None in a scripted run.
     #[serde(default)]
     pub products: BTreeMap<String, String>,
 }

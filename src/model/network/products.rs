@@ -28,8 +28,9 @@ impl Weights {
         within: impl Fn(&Range<usize>) -> bool,
     ) {
         let mut rounded = self.rounded.take().unwrap_or_default();
-        for (at, inputs) in self.matrices().into_iter().filter(|(at, _)| within(at)) {
+        for Factor { at, inputs, delicate } in self.factors().filter(|factor| within(&factor.at)) {
             let matrix = &self.data[at.clone()];
+            let format = if delicate { format.delicate() } else { format };
             // What was laid out before is filled anew: fresh memory is dear.
             match rounded.forward.entry(at.start) {
                 Entry::Occupied(mut known) => known.get_mut().fill(matrix),
@@ -44,7 +45,7 @@ impl Weights {
     /// The same for the products of gradients, which take bf16.
     pub(in crate::model) fn round_backward(&mut self, within: impl Fn(&Range<usize>) -> bool) {
         let mut rounded = self.rounded.take().unwrap_or_default();
-        for (at, inputs) in self.matrices().into_iter().filter(|(at, _)| within(at)) {
+        for Factor { at, inputs, .. } in self.factors().filter(|factor| within(&factor.at)) {
             let matrix = &self.data[at.clone()];
             match rounded.backward.entry(at.start) {
                 Entry::Occupied(mut known) => known.get_mut().fill_transposed(matrix),
@@ -121,18 +122,32 @@ impl Weights {
         }
     }
 
-    /// Every matrix that a pass multiplies with: its place, and its inputs.
-    fn matrices(&self) -> Vec<(Range<usize>, usize)> {
+    /// Every matrix that a pass multiplies with.
+    fn factors(&self) -> impl Iterator<Item = Factor> {
         let (config, layout) = (&self.config, &self.layout);
         let (hidden, wide) = (config.hidden_size, config.intermediate_size);
         let query = config.heads * config.head_size;
-        let mut all = vec![(layout.output.clone(), hidden)];
-        for layer in &layout.layers {
-            let from_hidden = [&layer.query, &layer.key, &layer.value, &layer.gate, &layer.up];
-            all.extend(from_hidden.map(|at| (at.clone(), hidden)));
-            all.push((layer.attention_output.clone(), query));
-            all.push((layer.down.clone(), wide));
-        }
-        all
+        let of = |at: &Range<usize>, inputs, delicate| Factor { at: at.clone(), inputs, delicate };
+        let layers = layout.layers.iter().flat_map(move |layer| {
+            [
+                of(&layer.query, hidden, true),
+                of(&layer.key, hidden, true),
+                of(&layer.value, hidden, true),
+                of(&layer.attention_output, query, false),
+                of(&layer.gate, hidden, false),
+                of(&layer.up, hidden, false),
+                of(&layer.down, wide, false),
+            ]
+        });
+        [of(&layout.output, hidden, true)].into_iter().chain(layers)
     }
+}
+
+/// A matrix that a pass multiplies with.
+struct Factor {
+    at: Range<usize>,
+    inputs: usize,
+    /// Whether coarse products of it change the model's words the most, for little of the work: what
+    /// attention compares and sums, and the output layer.
+    delicate: bool,
 }

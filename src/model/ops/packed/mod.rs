@@ -40,6 +40,14 @@ pub(in crate::model) enum Format {
 }
 
 impl Format {
+    /// The format of matrices that bear less rounding than the others.
+    pub(in crate::model) fn delicate(self) -> Self {
+        match self {
+            Self::Int7 => Self::Int8,
+            other => other,
+        }
+    }
+
     /// Whether this processor multiplies it faster than `f32`.
     pub(in crate::model) fn is_fast(self) -> bool {
         self.speed() > 1.0
