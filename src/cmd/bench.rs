@@ -152,7 +152,7 @@ fn tables(peaks: &Peaks, measured: &[Measured], fidelity: &[Fidelity]) -> String
         ]);
     }
     let mut parts = vec![format!(
-        "products of this machine: f32 {:.0}, bf16 {:.0}, int8 {:.0}, int7 {:.0} GFLOP/s; memory: {:.1} GB/s; threads: {}",
+        "products here, GFLOP/s: f32 {:.0}, bf16 {:.0}, int8 {:.0}, int7 {:.0}\nmemory: {:.1} GB/s; threads: {}",
         peaks.f32 / 1e9,
         peaks.bf16 / 1e9,
         peaks.int8 / 1e9,
