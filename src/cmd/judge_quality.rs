@@ -148,7 +148,7 @@ fn local(args: &JudgeQualityArgs, recipe: &Recipe, pairs: &[HumanPair]) -> anyho
     let fetched = source::fetch(weights, &recipe.directory, &cache_directory()?, &watch)?;
     let recipe::Judge { method, score, .. } = recipe.judge;
     let method_name = format!("{method:?}").to_lowercase();
-    let products = recipe.judge.products.unwrap_or(recipe.model.products);
+    let products = recipe.judge_products();
     let multiplied = Rounding::name(lm::rounding(products));
     // Both scores are read from the same judgments.
     let out = args.out.join(format!("{method_name}-{multiplied}-{}", &fetched.sha256[..12]));

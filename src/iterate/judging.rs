@@ -39,8 +39,7 @@ pub(super) fn seat(
         }
         (None, files @ Weights::Files(_)) => (files.clone(), &model.sha256),
     };
-    let method = recipe.judge.method;
-    let products = recipe.judge.products.unwrap_or(recipe.model.products);
+    let (method, products) = (recipe.judge.method, recipe.judge_products());
     Ok(Seated::Local { weights, sha256: sha256.clone(), method, products })
 }
 

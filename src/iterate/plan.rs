@@ -23,6 +23,7 @@ pub struct Planned {
 /// `docs/performance.md`. A plan is in the right order of magnitude, not more.
 struct Cost {
     read: f64,
+    judge: f64,
     /// In a batch of 32.
     write: f64,
     train: f64,
@@ -49,6 +50,7 @@ impl Cost {
             + if finetune.lora.is_some() { 0.8e-3 } else { seconds(1.6, 1.9, training) };
         Self {
             read: seconds(0.6, 1.9, answering),
+            judge: seconds(0.6, 1.9, lm::rounding(recipe.judge_products())),
             write: seconds(1.2, 3.5, answering),
             train: forward + through * back,
         }
@@ -117,7 +119,7 @@ pub fn plan(recipe: &Recipe) -> anyhow::Result<Vec<Planned>> {
         JudgeMethod::Likelihood => 2.0 * (tokens::PROMPT + answer),
         JudgeMethod::Choice => 2.0 * (tokens::PROMPT + tokens::COMPARISON + 2.0 * answer),
     };
-    let judged = known_prompts * read_in_all * cost.read;
+    let judged = known_prompts * read_in_all * cost.judge;
     // How fast servers are is not known.
     let judged = time(judged).filter(|_| recipe.judge.remote.is_none());
     let baselines = |model: &str, first: bool, add: &mut dyn FnMut(String, String, Option<f64>)| {

@@ -6,6 +6,11 @@ use anyhow::Context;
 use super::{JudgeMethod, Products, Recipe, Score, baseline_name};
 
 impl Recipe {
+    /// How a judge on this machine multiplies.
+    pub fn judge_products(&self) -> Products {
+        self.judge.products.unwrap_or(self.model.products)
+    }
+
     /// Reads and checks a recipe.
     ///
     /// # Errors
@@ -278,6 +283,11 @@ method = "choice"
             "\"choice\"",
             "\"likelihood\"\n[judge.remote]\njudge = \"pair-verdict\"",
             "leave them out",
+        );
+        check(
+            "\"choice\"",
+            "\"choice\"\nproducts = \"int8\"\n[judge.remote]\njudge = \"pair-verdict\"",
+            "in the place of judge.weights, judge.products",
         );
         check("[judge]", "baselines = [\"base\", \"base\"]\n[judge]", "names \"base\" twice");
         let agreement = "\"choice\"\nagreement = { estimate = 59, lower = 55, upper = 62, n = 9, measured_on = \"\" }";
