@@ -111,7 +111,7 @@ impl Pass {
         let (weight, target) =
             ((weights, &layer.attention_output), (&mut back.hidden[..], Write::Replace));
         overlay.backward(weight, dy, &state.attended, target, query_width, gradient);
-        if let Some(read) = self.read.as_deref().filter(|_| index + 1 == config.layers) {
+        if let Some(read) = packed.read_in(index, config) {
             widen(&mut back.hidden, read, packed.ids.len(), query_width);
             widen(&mut back.stream, read, packed.ids.len(), hidden);
         }

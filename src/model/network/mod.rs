@@ -118,9 +118,10 @@ impl Pass {
 
     /// Bytes that a pass over so many tokens holds, forward and back through so many layers.
     pub(super) fn training_bytes(config: &Config, layers: usize, tokens: usize) -> usize {
-        let widths = LayerState::default().buffers(config).map(|(_, width)| width);
+        let lengths =
+            LayerState::default().buffers(tokens, tokens, config).map(|(_, length)| length);
         // What has no layer of its own, the gradients above all, comes to about two layers more.
-        let activations = tokens * widths.iter().sum::<usize>() * (layers + 2);
+        let activations = lengths.iter().sum::<usize>() * (layers + 2);
         4 * (activations + output::ROWS * config.vocabulary)
     }
 
@@ -180,7 +181,7 @@ impl Pass {
         assert!(packed.read.is_none() || self.overlay.dropout.is_none(), "dropout takes all rows");
         self.read.clone_from(&packed.read);
         for (index, layout) in weights.layout.layers.iter().enumerate() {
-            let read = self.read.as_deref().filter(|_| index + 1 == config.layers);
+            let read = packed.read_in(index, config);
             let kept = (index + self.kept.len()).checked_sub(config.layers);
             let state = match kept {
                 Some(kept) => &mut self.kept[kept],
@@ -263,35 +264,36 @@ impl Pass {
     }
 }
 
-/// Buffers of a layer up to attention's result.
-const BEFORE_ATTENTION: usize = 7;
-
 impl LayerState {
     /// Makes room for so many token rows, and after attention for those that are `read`.
     fn resize(&mut self, tokens: usize, read: usize, config: &Config) {
-        for (place, (buffer, width)) in self.buffers(config).into_iter().enumerate() {
-            let rows = if place < BEFORE_ATTENTION { tokens } else { read };
-            buffer.resize(rows * width, 0.0);
+        for (buffer, length) in self.buffers(tokens, read, config) {
+            buffer.resize(length, 0.0);
         }
     }
 
-    /// Every buffer, with its numbers for each token; first those up to attention.
-    fn buffers(&mut self, config: &Config) -> [(&mut Vec<f32>, usize); 12] {
+    /// Every buffer, with its length.
+    fn buffers(
+        &mut self,
+        tokens: usize,
+        read: usize,
+        config: &Config,
+    ) -> [(&mut Vec<f32>, usize); 12] {
         let (hidden, wide) = (config.hidden_size, config.intermediate_size);
         let (query, key) = (config.heads * config.head_size, config.kv_heads * config.head_size);
         [
-            (&mut self.input, hidden),
-            (&mut self.input_scale, 1),
-            (&mut self.normed, hidden),
-            (&mut self.query, query),
-            (&mut self.key, key),
-            (&mut self.value, key),
-            (&mut self.attended, query),
-            (&mut self.middle, hidden),
-            (&mut self.middle_scale, 1),
-            (&mut self.middle_normed, hidden),
-            (&mut self.gate, wide),
-            (&mut self.up, wide),
+            (&mut self.input, tokens * hidden),
+            (&mut self.input_scale, tokens),
+            (&mut self.normed, tokens * hidden),
+            (&mut self.query, tokens * query),
+            (&mut self.key, tokens * key),
+            (&mut self.value, tokens * key),
+            (&mut self.attended, tokens * query),
+            (&mut self.middle, read * hidden),
+            (&mut self.middle_scale, read),
+            (&mut self.middle_normed, read * hidden),
+            (&mut self.gate, read * wide),
+            (&mut self.up, read * wide),
         ]
     }
 }

@@ -1,7 +1,15 @@
 //! The rows of the last layer that anyone reads: what predicts a token that is asked for, or learned.
 //!
 //! Of the other rows, later tokens need keys and values, and no more.
-use super::Pass;
+use super::{Packed, Pass};
+use crate::model::config::Config;
+
+impl Packed {
+    /// The rows that a layer goes on with after attention, if not all.
+    pub(super) fn read_in(&self, layer: usize, config: &Config) -> Option<&[usize]> {
+        self.read.as_deref().filter(|_| layer + 1 == config.layers)
+    }
+}
 
 impl Pass {
     /// Where a token row's hidden state lies among those of [`Pass::forward`].

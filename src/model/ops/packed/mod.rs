@@ -259,11 +259,11 @@ impl Kernel {
     }
 
     fn portable(format: Format) -> Self {
-        let (activations, multiply): (_, Multiply) = match format {
-            Format::Bf16 => (Activations::Bf16, portable::bf16),
-            Format::Int8 => (Activations::Int8, portable::integers),
-            Format::Int7 => (Activations::Int7, portable::integers),
+        let (activations, multiply, speed): (_, Multiply, _) = match format {
+            Format::Bf16 => (Activations::Bf16, portable::bf16, 0.1),
+            Format::Int8 => (Activations::Int8, portable::integers, 0.3),
+            Format::Int7 => (Activations::Int7, portable::integers, 0.3),
         };
-        Self { rows: 8, activations, multiply, speed: 0.2 }
+        Self { rows: 8, activations, multiply, speed }
     }
 }

@@ -20,7 +20,7 @@ pub(super) const WIDE_GROUP: usize = 2 + 2 * GROUP_WORDS;
 /// The largest integers: of weights, and of activations.
 const INT8: (u32, u32) = (127, 127);
 /// The largest whose products, four together, stay within 16 bits: 4 * (51 + 51) * 80 < 2^15. Activations
-/// get the more of it, since they are less even: of real text, (63, 64) loses a sixth more.
+/// get the more of it, since they are less even: of real text, (63, 63) loses a fifth more.
 const INT7: (u32, u32) = (51, 80);
 
 /// Words of a row of weights.

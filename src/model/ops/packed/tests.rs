@@ -34,8 +34,8 @@ fn bits(y: &[f32]) -> Vec<u32> {
 /// The exact result of a row, and how far a product in `format` may be from it.
 ///
 /// bf16 keeps 8 bits, so a factor is off by at most 2⁻⁸ of itself, and a product by 2⁻⁷ + 2⁻¹⁶; an
-/// integer is off by half a step, 1/254 of its group's largest, or 1/102 and 1/160. Each addition in `f32` adds 2⁻²⁴ of
-/// the sum so far.
+/// integer is off by half a step, 1/254 of its group's largest, or 1/102 and 1/160. Each addition in
+/// `f32` adds 2⁻²⁴ of the sum so far.
 fn exact(format: Format, weight: &[f32], x: &[f32]) -> (f64, f64) {
     let (mut sum, mut magnitude, mut rounding) = (0.0, 0.0, 0.0);
     for (weight, x) in weight.chunks(GROUP).zip(x.chunks(GROUP)) {

@@ -20,6 +20,7 @@ pub(super) fn kernel(format: Format) -> Option<Kernel> {
             let activations = Activations::Int8;
             Kernel { rows: 6, activations, multiply: integers, speed: 2.9 }
         }
+        // The same instructions on the same bytes.
         Format::Int7 => {
             let activations = Activations::Int7;
             Kernel { rows: 6, activations, multiply: integers, speed: 2.9 }
